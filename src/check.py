@@ -1,0 +1,33 @@
+"""Stage `check`: refuse a configuration that cannot work before any earlier result is touched.
+
+    python src/check.py
+
+Reads  params.yaml and what it points to: the data source, the model's name, the weights
+Writes data/checked.txt, always the same: the other stages wait for it, and rerun only for reasons
+       of their own
+"""
+
+from pathlib import Path
+
+from faceage import networks, sources
+from faceage.outputs import whole_file
+from faceage.params import Params, load
+from faceage.stage import run
+from faceage.targets import Regression
+
+
+def main() -> None:
+    """Check the keys and values, then build the network and open the source as a trial."""
+    params = load(Params)
+    train = params.train
+    architecture = networks.resolve(params.model, train.px, train.dropout, Regression.outputs)
+    networks.build(architecture, params.weights)
+    if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
+        with sources.open_source(params.data.source):
+            pass
+    with whole_file("data/checked.txt") as part:
+        part.write_text("params.yaml has been found sound by src/check.py\n")
+
+
+if __name__ == "__main__":
+    run(main)

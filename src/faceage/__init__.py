@@ -1,0 +1,1 @@
+"""The library that the stages share; `src/*.py` are the scripts that read top to bottom."""

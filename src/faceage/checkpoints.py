@@ -1,0 +1,61 @@
+"""Where an interrupted training goes on: kept outside DVC's outputs, named by what determines it.
+
+DVC deletes a stage's outputs before it runs, so a checkpoint is none of them. It lies under the
+real repository (`DVC_ROOT`), where queued experiments, whose own tree is temporary, find it again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from faceage.outputs import whole_file
+from faceage.repository import root
+
+
+def fingerprint(stage: str, params: Any) -> str:
+    """Hash of a stage's parameters and of every file that dvc.yaml says it depends on.
+
+    Two runs with the same fingerprint learn the same weights.
+
+    Parameters
+    ----------
+    params : the stage's view of params.yaml, a dataclass
+    """
+    pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
+    digest = hashlib.sha256()
+    sections = {f.name: getattr(params, f.name) for f in dataclasses.fields(params)}
+    digest.update(json.dumps(sections, default=lambda s: s.model_dump(), sort_keys=True).encode())
+    for path in sorted(pipeline["stages"][stage]["deps"]):
+        with Path(path).open("rb") as file:
+            digest.update(path.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+class Checkpoint:
+    """The last finished epoch of the training named `fingerprint`."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.folder = root() / ".checkpoints" / fingerprint
+        self.path = self.folder / "last.pt"
+
+    def load(self) -> dict[str, Any] | None:
+        """State that `save` kept, or None. Nothing is unpickled but tensors and plain values."""
+        if not self.path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the kept state; a crash while writing leaves the earlier one."""
+        with whole_file(self.path) as part:
+            torch.save(state, part)
+
+    def clear(self) -> None:
+        """Forget a training that has ended."""
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,26 @@
+"""Forward passes over many faces."""
+
+import torch
+from torch import Tensor
+
+from faceage.faces import normalise, slices, to_input
+from faceage.networks import AgeNetwork
+from faceage.progress import bar
+
+BATCH = 256
+
+
+@torch.inference_mode()
+def predict(network: AgeNetwork, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Logits of faces, in float32 on the CPU: uint8 (n, side, side, 3) to (n, outputs)."""
+    network.eval()
+    architecture = network.architecture
+    device = next(network.parameters()).device
+    batches = list(slices(len(pixels), BATCH))
+    logits = []
+    for rows in bar(batches, "predict", "batch"):
+        images = to_input(pixels, architecture.px, device, rows)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            output = network(normalise(images, architecture.mean, architecture.std))
+        logits.append(output.float().cpu())
+    return torch.cat(logits)

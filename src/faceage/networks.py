@@ -1,0 +1,186 @@
+"""A timm backbone by name with an age head, and the weights that it starts from."""
+
+import difflib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import huggingface_hub
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from timm.models import PretrainedCfg
+from torch import Tensor, nn
+
+from faceage import repository
+from faceage.stage import UserError
+
+ALTERNATIVES = (
+    "give weights the path of a .safetensors file with this backbone's weights in timm's key"
+    " names, or none to start from scratch"
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What rebuilds an `AgeNetwork`: all of it is plain JSON.
+
+    model: timm's name; px: side of the square input in pixels; mean, std: of the input's red,
+    green and blue after scaling to 0..1; dropout: before the head; outputs: of the head.
+    """
+
+    model: str
+    px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    dropout: float
+    outputs: int
+
+    def as_dict(self) -> dict[str, object]:
+        """Fields by name, for JSON."""
+        return asdict(self)
+
+
+class AgeNetwork(nn.Module):
+    """Backbone, dropout and a linear head: float (n, 3, px, px) to float (n, outputs)."""
+
+    def __init__(self, backbone: nn.Module, features: int, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.backbone = backbone
+        self.dropout = nn.Dropout(architecture.dropout)
+        self.head = nn.Linear(features, architecture.outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of normalised images."""
+        return self.head(self.dropout(self.backbone(images)))
+
+
+def resolve(model: str, px: int | None, dropout: float, outputs: int) -> Architecture:
+    """Fill in what `model` itself knows: its normalisation and, where `px` is None, its size.
+
+    Raises
+    ------
+    UserError
+        If timm has no model of that name; the message has the closest names.
+    """
+    if not timm.is_model(model):
+        raise UserError(f"model: timm knows no {model!r}; {_closest(model)}")
+    config = _config(model)
+    return Architecture(
+        model=model,
+        px=px or config.input_size[-1],
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+        dropout=dropout,
+        outputs=outputs,
+    )
+
+
+def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
+    """Build the network with `weights` in its backbone and a fresh head, channels last.
+
+    Parameters
+    ----------
+    weights : `imagenet`, `none` or the path of a .safetensors file
+
+    Raises
+    ------
+    UserError
+        If the weights cannot be had or do not fit, or the backbone does not take this input size.
+    """
+    name, px = architecture.model, architecture.px
+    # Attention over a fixed grid is built for one size; other backbones take any.
+    sized: dict[str, Any] = {"img_size": px} if _config(name).fixed_input_size else {}
+    try:
+        backbone = timm.create_model(name, num_classes=0, **sized)
+        backbone.eval()
+        with torch.no_grad():
+            features = backbone(torch.zeros(1, 3, px, px)).shape[1]
+    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
+        raise UserError(
+            f"train.px: {name} does not work with images of {px}x{px} ({_first_line(error)}); try"
+            f" a multiple of 32, or null for its own size"
+        ) from None
+    if weights != "none":
+        overlay = _find_weights(name, weights, backbone)
+        backbone = _load_weights(name, weights, overlay, sized)
+    network = AgeNetwork(backbone, features, architecture)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _config(name: str) -> PretrainedCfg:
+    """What timm knows of a model; its defaults for a model without pretrained weights."""
+    return timm.get_pretrained_cfg(name, allow_unregistered=True) or PretrainedCfg()
+
+
+def _closest(model: str) -> str:
+    names = timm.list_models()
+    close = difflib.get_close_matches(model, names, n=4, cutoff=0.5)
+    close += [name for name in names if model in name and name not in close][:3]
+    return f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
+
+
+def _find_weights(name: str, weights: str, backbone: nn.Module) -> dict[str, object]:
+    """Make sure that the weights are there and complete; say how timm is to read them."""
+    if weights == "imagenet":
+        _check_download(name)
+        return {}
+    path = repository.root() / weights  # a queued experiment runs in a folder elsewhere
+    if not path.is_file():
+        raise UserError(f"weights: there is no file {path}; {ALTERNATIVES}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            present = set(file.keys())
+    except SafetensorError as error:
+        raise UserError(
+            f"weights: {path} is no safetensors file ({error}); {ALTERNATIVES}"
+        ) from None
+    missing = [key for key in backbone.state_dict() if key not in present]
+    if missing:
+        raise UserError(
+            f"weights: {path} does not fit {name}: it lacks {len(missing)} of its"
+            f" {len(backbone.state_dict())} tensors ({missing[0]}, ...); {ALTERNATIVES}"
+        )
+    return {"file": str(path)}
+
+
+def _check_download(name: str) -> None:
+    """Fail at once and clearly; timm's own download gives up only after most of a minute."""
+    config = _config(name)
+    if not config.has_weights:
+        raise UserError(f"weights: timm has no pretrained weights for {name}; {ALTERNATIVES}")
+    repository = config.hf_hub_id
+    if not repository or _is_downloaded(repository):
+        return
+    try:
+        huggingface_hub.HfApi().model_info(repository, timeout=5)
+    except Exception as error:  # the client raises errors of several libraries; all mean "no"
+        raise UserError(
+            f"weights: imagenet means a download of {repository}, and the model hub cannot be"
+            f" reached ({type(error).__name__}); connect once, or {ALTERNATIVES}"
+        ) from None
+
+
+def _is_downloaded(repository: str) -> bool:
+    files = ("model.safetensors", "pytorch_model.bin")
+    return any(
+        isinstance(huggingface_hub.try_to_load_from_cache(repository, f), str) for f in files
+    )
+
+
+def _load_weights(
+    name: str, weights: str, overlay: dict[str, object], sized: dict[str, Any]
+) -> nn.Module:
+    try:
+        return timm.create_model(
+            name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **sized
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"weights: {weights} does not fit {name} ({_first_line(error)}); {ALTERNATIVES}"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__

@@ -1,0 +1,36 @@
+"""How every script starts and ends: one sentence and exit code 1 for what a user can cause."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+# Raised by the operating system when a write does not fit: disk full, quota, file-size limit.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class UserError(Exception):
+    """Something that the person at the keyboard can put right: says what, where and what to do."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main` and turn what a user can cause into one sentence and an exit code.
+
+    Exit codes: 0 done, 1 an error that the message explains, 130 interrupted. Anything else is a
+    fault of the program and keeps its traceback.
+    """
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("\ninterrupted: run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        where = f" while writing {error.filename}" if error.filename else ""
+        sys.exit(
+            f"error: no room left on the disk{where} ({error.strerror}): nothing half-written was"
+            " kept; free some space and run the same command again (`git checkout dvc.lock reports"
+            " && dvc checkout` brings the earlier results back)"
+        )

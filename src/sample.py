@@ -1,0 +1,42 @@
+"""Stage `sample`: draw the built-in data set of synthetic faces, with some files bad on purpose.
+
+    python src/sample.py
+
+Reads  nothing
+Writes data/sample/: sample.faces faces with UTKFace file names, about 1% near-duplicates on top,
+       and files of every kind that ingest rejects
+"""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+from faceage.outputs import whole_folder
+from faceage.params import SampleParams, load
+from faceage.progress import bar
+from faceage.sample_files import bad_files, sample_files
+from faceage.stage import run
+
+
+def main() -> None:
+    """Draw every face from a seed of its own, on all cores, and write them beside the bad files."""
+    params = load(SampleParams)
+    count, px = params.sample.faces, params.sample.px
+    draw = partial(draw_files, count, px, params.seed)
+    with whole_folder("data/sample") as folder, ProcessPoolExecutor(os.cpu_count()) as processes:
+        drawn = processes.map(draw, range(count), chunksize=32)
+        for files in bar(drawn, "sample", "face", count):
+            for name, content in files:
+                (folder / name).write_bytes(content)
+        for name, content in bad_files(px, params.seed):
+            (folder / name).write_bytes(content)
+    print(f"drew {count} synthetic faces into data/sample/")
+
+
+def draw_files(count: int, px: int, seed: int, index: int) -> list[tuple[str, bytes]]:
+    """Files of one face: for a worker process, which cannot send back a generator."""
+    return list(sample_files(count, px, seed, index))
+
+
+if __name__ == "__main__":
+    run(main)

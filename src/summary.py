@@ -1,0 +1,64 @@
+"""Say in the terminal how well the model does, where the report is and what to type next.
+
+    python src/summary.py
+
+Reads  reports/metrics.json
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from faceage.stage import UserError, run
+
+METRICS = Path("reports/metrics.json")
+
+NEXT = {
+    "dvc repro": "again: nothing has changed, nothing runs",
+    "dvc exp run -S model=efficientnet_b0": "the same with another backbone",
+    "dvc exp run -S data.source=PATH": "your faces: a folder, .tar(.gz) or .zip",
+    "dvc exp show": "compare the experiments",
+    "mlflow ui": "see all runs in the browser",
+}
+
+
+def main() -> None:
+    """Print the test error beside the baselines, then the way on."""
+    metrics = read_metrics()
+    test, baselines = metrics["test"], metrics["baselines"]
+    faces = "synthetic test faces" if metrics["synthetic"] else "test faces"
+    print(f"\nMean absolute error in years on {test['n']:,} {faces}, with 95% intervals\n")
+    for name, measured in {
+        "this model": test,
+        "ridge regression on 16x16 pixels": baselines["ridge"],
+        "always the training median": baselines["median"],
+    }.items():
+        interval = f"{measured['mae_low']:5.2f} to {measured['mae_high']:.2f}"
+        print(f"  {name:34}{measured['mae']:6.2f}   {interval}")
+    if metrics["synthetic"]:
+        print("\n  Synthetic sample: shows that the pipeline works, says nothing about people.")
+    print("\nReport\n\n  reports/report.html\n\nNext\n")
+    for command, purpose in NEXT.items():
+        print(f"  {command:38}{purpose}")
+    print()
+
+
+def read_metrics() -> dict[str, Any]:
+    """Content of reports/metrics.json.
+
+    Raises
+    ------
+    UserError
+        If there is none yet, or it is damaged.
+    """
+    try:
+        metrics: dict[str, Any] = json.loads(METRICS.read_text())
+    except FileNotFoundError:
+        raise UserError(f"there is no {METRICS} yet: `dvc repro` makes it") from None
+    except ValueError:
+        raise UserError(f"{METRICS} is damaged: `dvc repro` makes it anew") from None
+    return metrics
+
+
+if __name__ == "__main__":
+    run(main)

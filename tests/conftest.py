@@ -1,0 +1,51 @@
+"""Shared by all tests: nothing here reaches a network, a model hub or the user's MLflow store."""
+
+import io
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DVC_NO_ANALYTICS"] = "true"
+for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
+    os.environ.pop(name, None)
+
+ROOT = Path(__file__).parents[1]
+
+Edit = dict[str, object]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with the project's params.yaml and dvc.yaml, made the working directory."""
+    for file in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / file, tmp_path)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def edit_params(edits: Edit, path: Path = Path("params.yaml")) -> None:
+    """Set dotted keys in params.yaml, as `dvc exp run -S` does."""
+    content = yaml.safe_load(path.read_text())
+    for key, value in edits.items():
+        *sections, last = key.split(".")
+        section = content
+        for name in sections:
+            section = section[name]
+        section[last] = value
+    path.write_text(yaml.safe_dump(content))
+
+
+def photo(number: int, size: tuple[int, int] = (64, 64), kind: str = "JPEG") -> bytes:
+    """An image file of coloured blobs: the same for the same number, else like no other."""
+    blobs = Image.frombytes("RGB", (8, 8), random.Random(number).randbytes(192))
+    buffer = io.BytesIO()
+    blobs.resize(size, Image.Resampling.BICUBIC).save(buffer, kind)
+    return buffer.getvalue()

@@ -1,0 +1,92 @@
+"""Splits: the wanted ratios, no group on two sides, no dependence on the order of the files."""
+
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceage import splitting
+
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+age_lists = st.lists(st.integers(0, 116), min_size=1, max_size=400)
+
+
+def table(ages: list[int], group_of: list[int] | None = None) -> pd.DataFrame:
+    groups = group_of or list(range(len(ages)))
+    faces = pd.DataFrame({"age": ages})
+    faces["face"] = [f"face{n:05d}" for n in range(len(ages))]
+    faces["group"] = [f"group{number:05d}" for number in groups]
+    faces["bin"] = splitting.age_bins(faces["age"], width=5, smallest=20)
+    return faces
+
+
+@given(age_lists, st.integers(0, 1000))
+def test_every_face_is_in_one_part_and_ratios_hold_in_every_bin(ages, seed):
+    faces = table(ages)
+    faces["part"] = splitting.assign(faces, SHARES, seed)
+    assert set(faces["part"]) <= set(SHARES)
+    for _, stratum in faces.groupby("bin"):
+        for part, share in SHARES.items():
+            # Rounding, and what the bins before left over: less than two faces.
+            assert abs((stratum["part"] == part).sum() - share * len(stratum)) < 2
+    for part, share in SHARES.items():
+        assert abs((faces["part"] == part).sum() - share * len(faces)) < 2
+
+
+@given(st.data(), st.integers(0, 1000))
+def test_groups_are_never_on_two_sides(data, seed):
+    ages = data.draw(age_lists)
+    groups = data.draw(st.lists(st.integers(0, 60), min_size=len(ages), max_size=len(ages)))
+    faces = table(ages, groups)
+    faces["part"] = splitting.assign(faces, SHARES, seed)
+    assert (faces.groupby("group")["part"].nunique() == 1).all()
+
+
+@given(st.data(), st.integers(0, 1000))
+@settings(max_examples=50)
+def test_pairs_keep_the_ratios_within_a_point(data, seed):
+    ages = data.draw(st.lists(st.integers(0, 90), min_size=300, max_size=400))
+    groups = [number // 2 for number in range(len(ages))]
+    faces = table(ages, groups)
+    faces["part"] = splitting.assign(faces, SHARES, seed)
+    for part, share in SHARES.items():
+        assert abs((faces["part"] == part).mean() - share) <= 0.01
+
+
+@given(age_lists, st.integers(0, 1000), st.randoms(use_true_random=False))
+def test_the_order_of_the_faces_does_not_matter(ages, seed, random):
+    faces = table(ages, [age % 50 for age in ages])
+    order = list(range(len(faces)))
+    random.shuffle(order)
+    shuffled = faces.iloc[order].reset_index(drop=True)
+    first = splitting.assign(faces, SHARES, seed)
+    second = splitting.assign(shuffled, SHARES, seed)
+    assert dict(zip(faces["face"], first)) == dict(zip(shuffled["face"], second))
+
+
+def test_another_seed_is_another_split():
+    faces = table(list(range(100)))
+    first, second = (splitting.assign(faces, SHARES, seed) for seed in (0, 1))
+    assert not first.equals(second)
+
+
+@given(age_lists, st.integers(1, 30), st.integers(1, 60))
+def test_bins_hold_their_ages_and_enough_faces(ages, width, smallest):
+    bins = splitting.age_bins(pd.Series(ages), width, smallest)
+    for name, age in zip(bins, ages):
+        first, last = map(int, name.split("-"))
+        assert first <= age <= last
+    counts = bins.value_counts()
+    assert len(counts) == 1 or counts.min() >= smallest
+
+
+def test_the_summary_counts_and_finds_the_largest_deviation():
+    faces = table([1] * 100 + [50] * 100)
+    faces["part"] = (["train"] * 70 + ["val"] * 15 + ["test"] * 15) + (
+        ["train"] * 60 + ["val"] * 20 + ["test"] * 20
+    )
+    summary = splitting.summary(faces, SHARES)
+    assert summary["parts"]["train"]["faces"] == 130
+    assert summary["parts"]["val"]["age"]["min"] == 1
+    assert summary["bins"][1] == {"bin": "050-054", "train": 60, "val": 20, "test": 20}
+    assert summary["largest_deviation"] == {"bin": "050-054", "part": "train", "points": -10.0}

@@ -1,0 +1,82 @@
+"""dvc.yaml against the code: dependencies, parameters, and the direction of imports."""
+
+import ast
+import dataclasses
+
+import pytest
+import yaml
+from closure import SRC, imported_files
+
+from faceage import params
+
+STAGES = yaml.safe_load((SRC.parent / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_are_the_files_that_the_stage_imports(stage):
+    declared = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
+    used = imported_files(SRC / f"{stage}.py")
+    used |= {path for path in declared if path.endswith(".j2")}  # read, not imported
+    assert declared == used
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_is_the_script_and_nothing_of_the_machine(stage):
+    assert STAGES[stage]["cmd"] == f"python src/{stage}.py"
+
+
+def views_loaded(stage: str) -> list[str]:
+    """Names given to `load(...)` in the stage's script."""
+    tree = ast.parse((SRC / f"{stage}.py").read_text())
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [
+        argument.id
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id == "load"
+        for argument in call.args
+        if isinstance(argument, ast.Name)
+    ]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_parameters_are_those_that_the_stage_declares(stage):
+    (view_name,) = views_loaded(stage)
+    if view_name == "Params":
+        # All of them: the file itself is the dependency.
+        assert "params.yaml" in STAGES[stage]["deps"]
+        return
+    view = getattr(params, view_name)
+    read = {field.name for field in dataclasses.fields(view)}
+    assert read == set(STAGES[stage]["params"])
+
+
+def test_the_library_gets_its_parameters_handed_in():
+    for path in (SRC / "faceage").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "faceage.params":
+                assert "load" not in {alias.name for alias in node.names}, path.name
+
+
+def test_imports_run_one_way():
+    """No circles in the library, and nothing in it imports a script."""
+    graph = {
+        str(path.relative_to(SRC.parent)): imported_files(path)
+        - {str(path.relative_to(SRC.parent))}
+        for path in SRC.rglob("*.py")
+    }
+    for path, imported in graph.items():
+        for other in imported:
+            assert path not in graph[other], f"{path} and {other} import each other"
+        if "faceage/" in path:
+            assert all("faceage/" in other for other in imported)
+
+
+def test_the_report_does_not_retrain_the_model():
+    report_only = imported_files(SRC / "report.py") - imported_files(SRC / "train.py")
+    assert {"src/report.py", "src/faceage/figures.py"} <= report_only
+
+
+def test_edits_of_one_stage_leave_the_costly_ones_alone():
+    train = set(STAGES["train"]["deps"])
+    for name in ("metrics", "baselines", "sources", "intake", "duplicates", "splitting", "figures"):
+        assert f"src/faceage/{name}.py" not in train
