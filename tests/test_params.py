@@ -77,7 +77,7 @@ def test_parameters_are_frozen(workspace):
     with pytest.raises(ValueError, match="frozen"):
         loaded.train.lr = 1.0
     with pytest.raises(dataclasses.FrozenInstanceError):
-        loaded.seed = 1
+        loaded.seed = 1  # type: ignore[misc]
 
 
 def test_another_folder_is_told_apart(tmp_path, monkeypatch):

@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_inputs
+from conftest import ROOT, edit_params
 from PIL import Image
 
 import report
 from faceage import figures, gallery, labels, page, results, themes
 from faceage.stage import UserError
 
-PARAMS = Path(__file__).parents[1] / "params.yaml"
 BANNER = '<p class="banner" id="synthetic">'
 DRAWINGS = {
     "ages_by_split",
@@ -36,7 +36,8 @@ DRAWINGS = {
 def make(folder: Path, monkeypatch: pytest.MonkeyPatch, **inputs: Any) -> str:
     """Write inputs, run the stage on them in `folder`, return the page."""
     monkeypatch.chdir(folder)
-    shutil.copy(PARAMS, folder)
+    shutil.copy(ROOT / "params.yaml", folder)
+    edit_params({"tracking": False})
     report_inputs.write(folder, **inputs)
     report.main()
     return (folder / "reports/report.html").read_text()
@@ -204,17 +205,30 @@ def render(found: results.Results) -> str:
     return page.render(found, dict.fromkeys(DRAWINGS, picture), [])
 
 
-def test_verdict_does_not_claim_what_intervals_do_not_show(found):
+def verdict_against(found: results.Results, ridge: tuple[float, float, float]) -> str:
+    keys = ("mae", "mae_low", "mae_high")
     found.metrics["baselines"] = {
-        "ridge": {"mae": 1.0, "mae_low": 0.9, "mae_high": 1.1},
-        "median": {"mae": 100.0, "mae_low": 90.0, "mae_high": 110.0},
+        "ridge": dict(zip(keys, ridge, strict=True)),
+        "median": dict(zip(keys, (100.0, 90.0, 110.0), strict=True)),
     }
     (verdict,) = re.findall(r'<p class="verdict">(.*?)</p>', render(found), re.DOTALL)
-    verdict = " ".join(verdict.split())
-    assert "more than a ridge regression" in verdict
-    assert "less than always answering the training median" in verdict
-    assert "not clearly better than a ridge regression on 16" in verdict
-    assert "The intervals do not overlap" not in verdict
+    return " ".join(verdict.split())
+
+
+def test_verdict_says_which_intervals_overlap(found):
+    test = found.metrics["test"]
+    better = verdict_against(found, (50.0, 45.0, 55.0))
+    assert "% less than a ridge regression" in better
+    assert "% less than always answering the training median" in better
+    assert "Its interval overlaps neither of theirs." in better
+
+    close = verdict_against(found, (test["mae_high"], test["mae_low"], 50.0))
+    assert "Its interval overlaps that of a ridge regression on 16" in close
+    assert "that of always" not in close
+
+    worse = verdict_against(found, (test["mae_low"] / 2, 0.1, test["mae_low"] - 0.1))
+    assert "% more than a ridge regression" in worse
+    assert "Its interval overlaps neither of theirs." in worse
 
 
 def test_file_names_are_shown_as_text(found):

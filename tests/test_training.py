@@ -43,13 +43,18 @@ def new_training(settings: params.TrainParams, part: Part) -> Training:
     return Training(networks.build(architecture), target, settings.train, settings.seed, steps)
 
 
-def test_golden_losses_of_five_steps(workspace):
+def test_golden_losses_of_five_steps(workspace, monkeypatch):
     settings = small_settings(workspace, epochs=1)
     part = some_faces(40)
     training = new_training(settings, part)
     losses = []
     step = training._step
-    training._step = lambda *args: losses.append(step(*args)) or losses[-1]
+
+    def recorded(*arguments):
+        losses.append(step(*arguments))
+        return losses[-1]
+
+    monkeypatch.setattr(training, "_step", recorded)
     mean = training.epoch(1, part)
     assert mean == pytest.approx(np.mean(losses))
     assert losses == pytest.approx(GOLDEN, rel=2e-3)

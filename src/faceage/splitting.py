@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def assign(faces: pd.DataFrame, shares: Mapping[str, float], seed: int) -> pd.Se
     return faces["group"].map(part_of)
 
 
-def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, object]:
+def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, Any]:
     """Counts, ages and the largest deviation from the wanted shares: reports/split.json.
 
     Parameters
