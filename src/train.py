@@ -9,12 +9,11 @@ Killed at any moment and started again, it goes on from the last finished epoch.
 
 import hashlib
 from importlib.metadata import version
-from pathlib import Path
 
 import pandas as pd
 import torch
 
-from faceage import devices, faces, networks, repository, saved_model, tables, tracking
+from faceage import devices, faces, networks, pyfunc, repository, saved_model, tables, tracking
 from faceage.checkpoints import Checkpoint, fingerprint
 from faceage.outputs import write_csv
 from faceage.params import TrainParams, load
@@ -79,7 +78,7 @@ def main() -> None:
         saved_model.save(fitted.weights, architecture, target, about)
         write_csv("reports/history.csv", pd.DataFrame(vars(row) for row in fitted.history))
         requirements = [f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS]
-        tracked.log_model(saved_model.FOLDER, Path("src/faceage"), requirements)
+        pyfunc.log(tracked, saved_model.FOLDER, requirements)
     checkpoint.clear()
 
 

@@ -10,6 +10,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from faceage.predictor import Predictor
+from faceage.tracking import Run
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -40,17 +41,18 @@ class AgeModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
         return pd.DataFrame({"age": self.predictor.ages(list(model_input[column]))})
 
 
-def log(folder: Path, library: Path, requirements: list[str]) -> None:
-    """Log `folder` and the code that reads it to the active run."""
-    mlflow.pyfunc.log_model(
-        name="model",
-        python_model=__file__,
-        artifacts={"model": str(folder)},
-        code_paths=[str(library)],
-        signature=SIGNATURE,
-        input_example=pd.DataFrame({"image": [EXAMPLE]}),
-        pip_requirements=requirements,
-    )
+def log(run: Run, folder: Path, requirements: list[str]) -> None:
+    """Log a model folder to the run, with the code that reads it, unless tracking is off."""
+    if run.run_id:
+        mlflow.pyfunc.log_model(
+            name="model",
+            python_model=__file__,
+            artifacts={"model": str(folder)},
+            code_paths=[str(Path(__file__).parent)],
+            signature=SIGNATURE,
+            input_example=pd.DataFrame({"image": [EXAMPLE]}),
+            pip_requirements=requirements,
+        )
 
 
 # MLflow stores this file as the model's code, and runs it to get the model: nothing is pickled.

@@ -59,14 +59,6 @@ class Run:
         elif self.run_id:
             mlflow.log_artifact(str(path), folder)
 
-    def log_model(self, folder: Path, library: Path, requirements: list[str]) -> None:
-        """Log the model folder as a pyfunc model that takes image bytes or paths."""
-        if self.run_id:
-            # Imported here: the signature needs MLflow's model code, which takes a second.
-            from faceage import pyfunc  # noqa: PLC0415
-
-            pyfunc.log(folder, library, requirements)
-
 
 @contextmanager
 def open_run(enabled: bool, fingerprint: str, run_id: str | None = None) -> Iterator[Run]:
