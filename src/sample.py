@@ -3,8 +3,8 @@
     python src/sample.py
 
 Reads  nothing
-Writes data/sample/: sample.faces faces with UTKFace file names, about 1% near-duplicates on top,
-       and files of every kind that ingest rejects
+Writes data/sample/: exactly sample.faces different faces with UTKFace file names, a near-duplicate
+       of every hundredth, and two or more files of every kind that ingest rejects
 """
 
 import os

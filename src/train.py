@@ -78,6 +78,7 @@ def main() -> None:
         saved_model.save(fitted.weights, architecture, target, about)
         write_csv("reports/history.csv", pd.DataFrame(vars(row) for row in fitted.history))
         requirements = [f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS]
+        print("logging the model", flush=True)
         pyfunc.log(tracked, saved_model.FOLDER, requirements)
     checkpoint.clear()
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -178,6 +179,29 @@ def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, 
     assert (
         "test_efficientnet" in call("dvc", "params", "diff", "HEAD", "small", cwd=repository).stdout
     )
+
+
+def test_queued_experiments_run_two_at_a_time_and_are_tracked(repository, runs):
+    before = set(runs()["run_id"])
+    command = ("dvc", "exp", "run", "--queue", "-S", "model=test_resnet,test_efficientnet")
+    call(*command, "-S", "train.epochs=1", cwd=repository)
+    call("dvc", "queue", "start", "-j", "2", cwd=repository)
+    for _ in range(240):
+        status = call("dvc", "queue", "status", cwd=repository).stdout
+        if "Queued" not in status and "Running" not in status:
+            break
+        time.sleep(2)
+    call("dvc", "queue", "stop", cwd=repository)
+    assert status.count("Success") == 2, status
+    found = runs()
+    new = found[~found["run_id"].isin(before)]
+    assert set(new["params.model"]) == {"test_resnet", "test_efficientnet"}
+    assert new["metrics.test.mae"].notna().all()
+    for name in new["tags.mlflow.runName"]:
+        assert name in status
+    for run_id in new["run_id"]:
+        # The model outlives the temporary folder that the run happened in.
+        assert mlflow.pyfunc.load_model(f"runs:/{run_id}/model")
 
 
 def test_a_killed_training_goes_on_where_it_stopped(repository):

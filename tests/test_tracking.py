@@ -32,7 +32,7 @@ def test_evaluate_goes_on_with_the_run_that_train_opened(store):
     with tracking.continue_run(True, "abc") as second:
         second.log_metrics({"test": {"mae": 4.0}})
     assert second.run_id == first.run_id
-    run = mlflow.get_run(first.run_id)
+    run = mlflow.get_run(str(first.run_id))
     assert run.data.params == {"model": "x", "train.lr": "0.1"}
     assert run.data.metrics == {"val_mae": 5.0, "test.mae": 4.0}
     assert (store / "mlflow.db").exists()
@@ -52,7 +52,7 @@ def test_an_interrupted_run_is_gone_on_with_and_a_lost_one_replaced(store):
     with tracking.open_run(True, "abc", first.run_id) as again:
         pass
     assert again.run_id == first.run_id
-    assert mlflow.get_run(first.run_id).info.status == "FINISHED"
+    assert mlflow.get_run(str(first.run_id)).info.status == "FINISHED"
     with tracking.open_run(True, "abc", "0" * 32) as replaced:
         pass
     assert replaced.run_id != first.run_id
@@ -75,7 +75,7 @@ def test_artifacts_lie_under_the_repository_and_not_where_the_run_was(store, mon
     with tracking.open_run(True, "abc") as run:
         run.log_file("figure.png", "reports")
     (kept,) = (store / "mlartifacts").rglob("figure.png")
-    assert run.run_id in str(kept)
+    assert str(run.run_id) in str(kept)
 
 
 def test_two_runs_at_once_share_a_fresh_database(store):
@@ -138,7 +138,7 @@ def test_a_server_gets_metrics_and_artifacts(store, server, monkeypatch):
         run.log_file("figure.png", "reports")
     with tracking.continue_run(True, "abc") as again:
         assert again.run_id == run.run_id
-    assert mlflow.get_run(run.run_id).data.metrics == {"mae": 1.5}
+    assert mlflow.get_run(str(run.run_id)).data.metrics == {"mae": 1.5}
     (artifact,) = mlflow.artifacts.list_artifacts(run_id=run.run_id, artifact_path="reports")
     assert artifact.path == "reports/figure.png"
     assert not (store / "mlflow.db").exists()

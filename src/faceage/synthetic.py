@@ -1,61 +1,80 @@
 """Draws a synthetic face at an age: the built-in sample, for runs before there are photographs.
 
-Everything is polygons, lines and blurs of Pillow on whole pixels, and chance comes from Python's
-own generator, so the same seed gives the same bytes on every machine.
+The looks come from the labels by chance, each cue of age on its own; what is drawn how is in
+`faceage.canvas`.
 """
 
-import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops
 
+from faceage.canvas import (
+    Canvas,
+    Colour,
+    Patch,
+    Point,
+    between,
+    byte,
+    mirrored,
+    mix,
+    normal,
+    on,
+    oval,
+    smooth,
+)
 from faceage.utkface import Labels
 
 # Drawn at this multiple of the final size and shrunk, which smooths the edges.
 OVERSAMPLE = 2
+# Where UTKFace's crops have the eyes: right and left of the middle, and down, in sides.
+EYE_X, EYE_Y = 0.193, 0.29
 
-Colour = tuple[int, int, int]
-Point = tuple[float, float]
+# By race code; the ranges overlap. Skin: darkest and lightest tone.
+SKIN = (
+    ((212, 158, 128), (250, 220, 200)),
+    ((86, 56, 42), (164, 114, 86)),
+    ((206, 158, 118), (244, 212, 178)),
+    ((136, 92, 64), (208, 158, 120)),
+    ((126, 86, 60), (236, 190, 156)),
+)
+FULL = (0.1, 0.8, 0.3, 0.35, 0.45)  # lips and nose, 0 to 1
+CURLY = (0.15, 0.7, 0.05, 0.2, 0.35)  # chance of curls
+FAIR = (0.7, 0.02, 0.02, 0.02, 0.2)  # chance of hair and eyes that are not dark
 
-# Ranges of skin tone by race code, from the darkest to the lightest; they overlap.
-SKIN: dict[int, tuple[Colour, Colour]] = {
-    0: ((214, 160, 128), (250, 218, 196)),
-    1: ((84, 54, 40), (162, 112, 84)),
-    2: ((204, 154, 112), (244, 208, 172)),
-    3: ((138, 92, 62), (206, 154, 116)),
-    4: ((128, 86, 60), (234, 186, 150)),
-}
-DARK_HAIR: list[Colour] = [(24, 20, 20), (40, 28, 22), (58, 38, 26)]
-FAIR_HAIR: list[Colour] = [
-    (92, 60, 34),
-    (130, 92, 54),
-    (188, 150, 92),
-    (222, 196, 140),
-    (140, 60, 28),
-]
-GREY_HAIR: list[Colour] = [(150, 148, 146), (190, 188, 186), (224, 222, 220)]
-IRIS: list[Colour] = [(60, 36, 22), (84, 56, 32), (72, 98, 74), (78, 114, 150)]
+DARK_HAIR = [(26, 21, 20), (42, 30, 24), (62, 41, 28)]
+FAIR_HAIR = [(98, 66, 40), (136, 98, 60), (192, 156, 98), (224, 200, 148), (150, 72, 38)]
+GREY_HAIR = [(158, 156, 154), (192, 190, 188), (222, 220, 218)]
+DARK_IRIS = [(58, 36, 24), (84, 56, 34)]
+FAIR_IRIS = [(78, 106, 80), (84, 122, 160), (110, 120, 124)]
+HANGING = {"long", "wavy", "bob"}
 
 
-@dataclass
+@dataclass(frozen=True)
 class Looks:
-    """What the drawing needs to know of one person; `old` and `young` run from 0 to 1.
+    """One person as drawn; the cues of age run from 0 to 1.
 
-    Each is drawn around the age with a spread of its own, so that no single one of them gives the
-    age away and all of them together nearly do.
+    Each cue is drawn around the age with a spread of its own, so that no single one gives the age
+    away and all of them together nearly do.
     """
 
-    young: float  # 1 at birth, 0 from about 18 years on: proportions of the face
-    old: float  # 0 up to about 30, 1 at about 90: sagging, lips, ears
-    wrinkles: float  # how deep lines are
+    young: float  # 1 at birth, 0 from about 20 years on: proportions of the face
+    fresh: float  # 1 until about 12, 0 from about 48: wide eyes, full lips, smooth cheeks
+    old: float  # 0 up to about 30, 1 at about 95: sagging, long ears and nose
+    wrinkles: float  # how many lines, and how deep
     receding: float  # how far the hair line has gone back
     grey: float  # share of grey in the hair
     female: bool
+    width: float  # half of the head's
+    full: float  # lips and nose
     skin: Colour
     hair: Colour
     iris: Colour
-    rng: random.Random = field(repr=False)
+    style: str  # of the hair
+
+    def shaded(self, share: float) -> Colour:
+        """Skin with this share of shadow."""
+        return mix(self.skin, (44, 16, 12), 0.6 * share)
 
 
 def draw_face(labels: Labels, px: int, rng: random.Random) -> Image.Image:
@@ -64,392 +83,331 @@ def draw_face(labels: Labels, px: int, rng: random.Random) -> Image.Image:
     Labels that are missing are drawn by chance.
     """
     looks = _imagine(labels, rng)
-    canvas = _Canvas(px * OVERSAMPLE, rng)
-    _background(canvas, looks)
-    _hair_behind(canvas, looks)
-    _head(canvas, looks)
-    _lines_of_age(canvas, looks)
-    _features(canvas, looks)
-    _hair_in_front(canvas, looks)
-    return _photograph(canvas.image, px, rng)
+    canvas = Canvas(px * OVERSAMPLE, rng)
+    _background(canvas, looks, rng)
+    _head(canvas, looks, rng)
+    _light_and_shade(canvas, looks, rng)
+    _creases(canvas, looks, rng)
+    _nose(canvas, looks, rng)
+    if not looks.female and looks.young < 0.1:
+        _beard(canvas, looks, rng)
+    _mouth(canvas, looks, rng)
+    _eyes(canvas, looks, rng)
+    if looks.style != "bald":
+        _hair(canvas, looks, rng)
+    if rng.random() < 0.1 + 0.2 * looks.old:
+        _glasses(canvas, rng)
+    return canvas.image.resize((px, px), Image.Resampling.BOX)
 
 
 def _imagine(labels: Labels, rng: random.Random) -> Looks:
     race = labels.race if labels.race is not None else rng.randrange(len(SKIN))
     female = bool(labels.gender) if labels.gender is not None else rng.random() < 0.5
+    looks_like = labels.age + normal(rng) * (0.4 + 0.04 * labels.age)
 
     def seen(spread: float) -> float:
         """Age as one cue shows it; the spread of a cue grows with age, as in people."""
-        return max(0.0, labels.age + rng.gauss(0, spread * (0.25 + min(labels.age, 60) / 60)))
+        return looks_like + normal(rng) * spread * (0.2 + min(labels.age, 60) / 60)
 
-    dark, light = SKIN[race]
-    tone = rng.random()
-    natural = DARK_HAIR if race in {1, 2, 3} or rng.random() < 0.3 else FAIR_HAIR
-    hair = rng.choice(natural)
-    grey = _ramp(seen(13), 32, 72)
-    if rng.random() < (0.35 if female else 0.12):  # dyed, at any age
-        hair, grey = rng.choice(FAIR_HAIR + GREY_HAIR[1:]), 0.1 * grey
+    young, receding = 1 - _ramp(seen(1.5), 0, 20), _ramp(seen(14), 26, 80)
+    fair = rng.random() < FAIR[race]
+    hair, grey = rng.choice(FAIR_HAIR if fair else DARK_HAIR), _ramp(seen(14), 34, 76)
+    if labels.age > 9 and rng.random() < (0.45 if female else 0.25):  # dyed or bleached
+        hair, grey = rng.choice(FAIR_HAIR + GREY_HAIR), 0.1 * grey
     return Looks(
-        young=1 - _ramp(seen(2), 0, 20),
-        old=_ramp(seen(4), 28, 98),
-        wrinkles=_ramp(seen(4), 20, 92),
-        receding=_ramp(seen(14), 22, 75) * (0.25 if female else 1.0),
+        young=young,
+        fresh=1 - _ramp(seen(4), 12, 48),
+        old=_ramp(seen(4), 30, 95),
+        wrinkles=_ramp(seen(3.5), 20, 90),
+        receding=receding * (0.2 if female else 1),
         grey=grey,
         female=female,
-        skin=_mix(dark, light, tone),
-        hair=_mix(hair, rng.choice(GREY_HAIR), grey),
-        iris=rng.choice(IRIS if race == 0 else IRIS[:2]),
-        rng=rng,
+        width=0.4 + 0.01 * young - 0.01 * female + rng.uniform(-0.025, 0.025),
+        full=FULL[race] + rng.uniform(-0.3, 0.3),
+        skin=mix(*SKIN[race], rng.random()),
+        hair=mix(hair, rng.choice(GREY_HAIR), grey),
+        iris=rng.choice(FAIR_IRIS if fair else DARK_IRIS),
+        style=_hair_style(rng, female, young, receding, CURLY[race]),
     )
 
 
-class _Canvas:
-    """Draws in units of the face (0 to 1), turned, scaled and moved a little as heads are."""
-
-    def __init__(self, side: int, rng: random.Random) -> None:
-        self.side = side
-        angle, scale = math.radians(rng.gauss(0, 4)), rng.gauss(1, 0.05)
-        self.cos, self.sin = scale * math.cos(angle), scale * math.sin(angle)
-        self.shift = rng.gauss(0.5, 0.025), rng.gauss(0.5, 0.025)
-        self.image = Image.new("RGB", (side, side))
-        self.pen = ImageDraw.Draw(self.image)
-
-    def place(self, points: list[Point]) -> list[tuple[int, int]]:
-        placed = []
-        for x, y in points:
-            u, v = x - 0.5, y - 0.5
-            across = self.cos * u - self.sin * v + self.shift[0]
-            down = self.sin * u + self.cos * v + self.shift[1]
-            placed.append((round(across * self.side), round(down * self.side)))
-        return placed
-
-    def shape(self, points: list[Point], colour: Colour) -> None:
-        self.pen.polygon(self.place(points), fill=colour)
-
-    def line(self, points: list[Point], width: float, colour: Colour) -> None:
-        pixels = max(1, round(width * self.side))
-        self.pen.line(self.place(points), fill=colour, width=pixels, joint="curve")
-
-    def soften(self, cells: int) -> None:
-        """Throw what has been drawn so far out of focus: as on a screen of so many cells."""
-        coarse = self.image.resize((cells, cells), Image.Resampling.BOX)
-        self.image = coarse.resize(self.image.size, Image.Resampling.BICUBIC)
-        self.pen = ImageDraw.Draw(self.image)
-
-    def glow(self, points: list[Point], colour: Colour, strength: float, radius: float) -> None:
-        """Lay a blurred, half-transparent patch over the picture."""
-        cell = 4  # a blurred mask needs no more than a quarter of the pixels
-        mask = Image.new("L", (self.side // cell, self.side // cell))
-        outline = [(x // cell, y // cell) for x, y in self.place(points)]
-        ImageDraw.Draw(mask).polygon(outline, fill=round(255 * min(1.0, strength)))
-        mask = mask.filter(ImageFilter.GaussianBlur(radius * mask.width))
-        if box := mask.getbbox():
-            left, top, right, bottom = (cell * edge for edge in box)
-            mask = mask.crop(box).resize((right - left, bottom - top))
-            self.image.paste(colour, (left, top, right, bottom), mask)
+def _hair_style(
+    rng: random.Random, female: bool, young: float, receding: float, curly: float
+) -> str:
+    if young > 0.9 and rng.random() < 0.7:
+        return "fuzz"
+    if not female and receding > 0.5 and rng.random() < 0.6:
+        return "sides"
+    if rng.random() < curly:
+        return "curly"
+    if female:
+        return rng.choice(["long", "long", "wavy", "bob", "fringe", "short"])
+    bold = ["bald"] if young < 0.1 else []
+    return rng.choice(["short", "short", "short", "fringe", "cropped", "cropped", *bold])
 
 
-def _background(canvas: _Canvas, looks: Looks) -> None:
-    rng = looks.rng
-    colours = [_any_colour(rng), _any_colour(rng)]
-    gradient = Image.linear_gradient("L").rotate(rng.choice([0, 90, 180, 270]))
-    mask = gradient.resize((canvas.side, canvas.side))
-    canvas.image.paste(colours[0], (0, 0, canvas.side, canvas.side))
-    canvas.image.paste(colours[1], (0, 0), mask)
-    for _ in range(rng.randrange(7)):
-        x, y, size = rng.random(), rng.random(), rng.uniform(0.05, 0.3)
-        colour = _any_colour(rng)
-        canvas.shape(_oval(x, y, size, size * rng.uniform(0.3, 1.5)), colour)
-    canvas.soften(rng.randrange(10, 40))
-    clothes = _any_colour(rng)
-    canvas.shape(_oval(0.5, 1.16, 0.62, 0.26), clothes)
-    neck = 0.2 - 0.05 * looks.young + (0 if looks.female else 0.03)
-    shade = _mix(looks.skin, (40, 20, 16), 0.3)
-    canvas.shape(
-        [(0.5 - neck, 0.8), (0.5 + neck, 0.8), (0.5 + neck, 1.1), (0.5 - neck, 1.1)], shade
-    )
+def _background(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    """A room out of focus, hair that hangs behind, neck and clothes."""
+    base, cells = _any_colour(rng), rng.randint(2, 5)
+    room = [mix(base, _any_colour(rng), rng.uniform(0, 0.8)) for _ in range(cells * cells)]
+    tiny = Image.frombytes("RGB", (cells, cells), bytes(value for cell in room for value in cell))
+    canvas.image.paste(tiny.resize(canvas.image.size, Image.Resampling.BICUBIC))
+    if looks.style in HANGING:
+        back = looks.width + 0.02
+        hanging = [(-back, 0.2), (back, 0.2), (back, 1.2), (-back, 1.2)]
+        canvas.shape(hanging, mix(looks.hair, (0, 0, 0), 0.35))
+    neck = 0.24 - 0.06 * looks.young - 0.03 * looks.female
+    throat = [(-neck, 0.7), (neck, 0.7), (neck, 1.2), (-neck, 1.2)]
+    canvas.shape(throat, looks.shaded(0.45))
+    open_to = rng.uniform(0.98, 1.15)
+    collar = [(0.0, open_to), (neck + 0.02, 0.94), (0.55, 1.0), (0.8, 1.3)]
+    canvas.shape(mirrored(collar), _any_colour(rng))
 
 
-def _half_width(looks: Looks) -> float:
-    return 0.4 + 0.035 * looks.young - (0.015 if looks.female else 0)
+def _head(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    ear = 0.07 + 0.03 * looks.old
+    for side in (-1, 1):
+        canvas.shape(oval(side * looks.width, 0.4, 0.05, ear), looks.shaded(0.15))
+        canvas.shape(oval(side * (looks.width + 0.012), 0.4, 0.022, 0.6 * ear), looks.shaded(0.4))
+    canvas.shape(_contour(looks, rng.uniform(-0.05, 0.06)), looks.skin)
 
 
-def _hair_behind(canvas: _Canvas, looks: Looks) -> None:
-    rng = looks.rng
-    if looks.young > 0.93:
+def _contour(looks: Looks, heavy: float) -> list[Point]:
+    """Outline of the head: round in children, angular in men, sagging at the jaw with age."""
+    w, chin, man = looks.width, 0.985 - 0.06 * looks.young, (not looks.female) * (1 - looks.young)
+    jaw = (0.735 + 0.04 * looks.young + 0.09 * looks.old + 0.06 * man + heavy) * w
+    cheek = (0.93 + 0.02 * looks.old + heavy / 2) * w
+    top = [(0.0, -0.08), (0.6 * w, -0.04), (0.92 * w, 0.1), (w, 0.3), (0.99 * w, 0.46)]
+    below = [(cheek, 0.63), (jaw, chin - 0.175), ((0.4 + 0.04 * man + heavy / 2) * w, chin - 0.04)]
+    return smooth(mirrored([*top, *below, (0.0, chin)]))
+
+
+def _light_and_shade(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    w, young, old = looks.width, looks.young, looks.old
+    face = canvas.mask([(_contour(looks, 0.0), 1.0)], 0.005)
+    away = rng.choice([-1, 1])
+    hollow = rng.uniform(0.0, 0.3) * (1 - young) + 0.2 * old
+    dark = [
+        (oval(away * w, 0.5, 0.13, 0.6), rng.uniform(0.3, 0.85)),
+        (oval(-away * w, 0.5, 0.06, 0.6), 0.25),
+        (oval(0, 1.0 - 0.06 * young, 0.32, 0.06), 0.4),
+        (oval(0.035 * away, 0.42 - 0.03 * young, 0.03, 0.1), 0.25 * (1 - young)),
+        (oval(0, 0.79 - 0.04 * young, 0.09, 0.016), 0.3),
+    ]
+    bright = [
+        (oval(-away * 0.08, 0.14, 0.18, 0.09), rng.uniform(0.1, 0.5)),
+        (oval(-0.008 * away, 0.44 - 0.03 * young, 0.018, 0.1), 0.35),
+    ]
+    warm, rosy = [], rng.uniform(0.05, 0.35)
+    for side in (-1, 1):
+        dark.append((oval(side * EYE_X, EYE_Y - 0.01, 0.1, 0.055), rng.uniform(0.1, 0.4)))
+        dark.append((oval(side * 0.27, 0.64, 0.06, 0.1), hollow))
+        bright.append((oval(side * 0.23, 0.46, 0.07, 0.05), rng.uniform(0.1, 0.4)))
+        warm.append((oval(side * 0.24, 0.56, 0.1, 0.08), rosy + 0.15 * young))
+    for patches, blur, colour in (
+        (warm, 0.05, mix(looks.skin, (220, 84, 76), 0.55)),
+        (dark, 0.045, looks.shaded(1.0)),
+        (bright, 0.035, mix(looks.skin, (255, 248, 236), 0.55)),
+    ):
+        canvas.glow(ImageChops.multiply(canvas.mask(patches, blur), face), colour)
+    for _ in range(round(14 * max(0.0, old - 0.3) + 2 * old * rng.random())):
+        x, y, size = rng.uniform(-0.33, 0.33), rng.uniform(0.05, 0.85), rng.uniform(0.006, 0.016)
+        canvas.shape(oval(x, y, size, 0.8 * size), looks.shaded(rng.uniform(0.2, 0.45)))
+
+
+def _creases(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    """Lines on the forehead, at the eyes, from nose to mouth, at the jaw, above the lips."""
+    depth = looks.wrinkles
+    lines: list[Patch] = []
+
+    def crease(points: list[Point], strength: float) -> None:
+        if strength > 0.05:
+            lines.append((points, strength * rng.uniform(0.75, 1.25)))
+
+    def some(most: float) -> range:
+        return range(round(most * depth + rng.uniform(-0.4, 0.6)))
+
+    for n in some(5):
+        y, reach, bend = 0.165 - 0.03 * n, rng.uniform(0.1, 0.22), rng.uniform(-0.008, 0.012)
+        x = rng.uniform(-0.04, 0.04)
+        crease([(x - reach, y + bend), (x, y - bend), (x + reach, y + bend)], 0.15 + 0.7 * depth)
+    for side in (-1, 1):
+        fold = [(0.085, 0.535), (0.145, 0.62), (0.165 + 0.02 * depth, 0.66 + 0.07 * depth)]
+        crease(on(side, fold), 0.06 + 0.9 * depth)
+        for n in some(4):
+            spoke = [(0.285, 0.29 + 0.012 * n), (0.3 + 0.06 * depth, 0.262 + 0.026 * n)]
+            crease(on(side, spoke), 0.15 + 0.7 * depth)
+        for n in some(2.5):
+            bag = [(0.12, 0.335), (0.19, 0.36 + 0.02 * n + 0.01 * depth), (0.265, 0.335)]
+            crease(on(side, bag), 0.1 + 0.7 * depth)
+        jowl = [(0.15, 0.77), (0.175, 0.81), (0.175, 0.85)]
+        crease(on(side, jowl), looks.old - 0.2)
+        frown = side * rng.uniform(0.012, 0.025)
+        crease([(frown, 0.185), (0.8 * frown, 0.235)], depth - 0.25)
+    for n in some(5):
+        x = 0.03 * (n - 2) + rng.uniform(-0.01, 0.01)
+        crease([(x, 0.645), (1.1 * x, 0.68)], 0.7 * depth - 0.25)
+    canvas.etch(lines, 0.011, looks.shaded(1.0))
+
+
+def _eyes(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    size = (0.066 + 0.022 * looks.young - 0.005 * looks.old) * rng.uniform(0.92, 1.08)
+    opening = 0.4 + 0.12 * looks.fresh + 0.12 * looks.young - 0.07 * looks.old
+    height = size * opening * rng.uniform(0.85, 1.15)
+    gaze, tilt = rng.uniform(-0.012, 0.012), rng.uniform(-0.012, 0.004) + 0.014 * looks.old
+    raised = rng.uniform(-0.014, 0.01) - 0.01 * looks.young + 0.012 * looks.old
+    thick = (0.011 if looks.female else 0.017) * (1 - 0.5 * looks.young) * rng.uniform(0.8, 1.25)
+    inner, outer = 0.203 + raised + rng.uniform(-0.01, 0.01), 0.222 + raised
+    over = [(0.1, inner), (0.2, 0.189 + raised), (0.295, outer)]
+    brow = [*over, (0.2, 0.189 + raised + thick), (0.1, inner + 1.3 * thick)]
+    fur = mix(mix(looks.hair, (48, 34, 28), 0.55), (206, 202, 198), 0.6 * looks.grey)
+    opened = [n / 6 for n in range(-6, 7)]
+    for side in (-1, 1):
+
+        def lid(rise: float, side: int = side) -> list[Point]:
+            return [
+                (side * (EYE_X + size * t), EYE_Y + tilt * t - rise * (1 - t * t)) for t in opened
+            ]
+
+        def disc(radius: float, colour: Colour, side: int = side) -> None:
+            """Draw what the lids leave open of a disc."""
+            seen = []
+            for x, y in oval(side * EYE_X + gaze, EYE_Y - 0.08 * height, radius, radius):
+                t = (side * x - EYE_X) / size
+                gap, middle = height * max(0.0, 1 - t * t), EYE_Y + tilt * t
+                seen.append((x, min(max(y, middle - gap), middle + 0.7 * gap)))
+            canvas.shape(seen, colour)
+
+        upper, lower = lid(height), lid(-0.7 * height)
+        canvas.shape([*upper, *reversed(lower)], (240, 236, 232))
+        disc(0.032, mix(looks.iris, (10, 8, 8), 0.4))
+        disc(0.026, looks.iris)
+        disc(0.014, (12, 10, 10))
+        canvas.shape(oval(side * EYE_X + gaze + 0.01, EYE_Y - 0.012, 0.006, 0.006), (252,) * 3)
+        canvas.line(lower, 0.005, looks.shaded(0.6))
+        canvas.line(upper, 0.013 if looks.female else 0.009, mix(looks.skin, (28, 14, 12), 0.85))
+        canvas.line(lid(height + 0.022 - 0.008 * looks.old), 0.005, looks.shaded(0.6))
+        canvas.shape(smooth(on(side, brow)), mix(fur, looks.skin, 0.15 + 0.5 * looks.young))
+
+
+def _nose(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    tip = 0.535 - 0.05 * looks.young + 0.025 * looks.old
+    wide = 0.06 - 0.012 * looks.young + 0.01 * looks.old + 0.02 * looks.full
+    wide *= rng.uniform(0.86, 1.14)
+    lines = [([(-0.4 * wide, tip + 0.008), (0, tip + 0.016), (0.4 * wide, tip + 0.008)], 0.7)]
+    for side in (-1, 1):
+        wing = [(0.85 * wide, tip - 0.045), (1.1 * wide, tip - 0.012), (0.75 * wide, tip + 0.008)]
+        lines += [(on(side, wing), 0.65), ([(side * 0.03, 0.3), (side * 0.035, 0.38)], 0.2)]
+        hole = oval(side * 0.55 * wide, tip + 0.004, 0.28 * wide, 0.008)
+        canvas.shape(hole, mix(looks.shaded(1.0), (20, 8, 8), 0.3))
+    canvas.etch(lines, 0.009, looks.shaded(1.0))
+
+
+def _mouth(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    y, half = 0.72 - 0.04 * looks.young, 0.125 - 0.03 * looks.young + rng.uniform(-0.012, 0.015)
+    full = 0.018 + 0.007 * looks.fresh + 0.012 * looks.full - 0.007 * looks.old
+    smile = rng.uniform(-0.006, 0.035)
+    lipstick = rng.uniform(0, 0.45) if looks.female and looks.young < 0.4 else 0.0
+    lip = mix(mix(looks.skin, (168, 64, 66), 0.42), (176, 24, 52), lipstick)
+    between = mirrored([(0.0, y + 0.2 * smile), (0.5 * half, y - 0.1 * smile), (half, y - smile)])
+    between = [*between[-2:], *between[:3]]  # from corner to corner
+    peak = [(0.0, y - 0.75 * full), (0.03, y - full), (0.5 * half, y - 0.75 * full - 0.4 * smile)]
+    bow = [*reversed(peak), *on(-1, peak[1:])]
+    gap = rng.uniform(0.4, 1.1) * full if rng.random() < 0.4 else 0.0
+    below = [(x * half, y + down * full + gap) for x, down in ((0.55, 1.1), (0, 1.5), (-0.55, 1.1))]
+    canvas.shape(smooth([*between, *below]), lip)
+    canvas.shape(smooth([*between, *bow]), mix(lip, looks.shaded(1.0), 0.25))
+    if gap:
+        teeth = [*between, *((0.85 * x, down - full) for x, down in below)]
+        canvas.shape(smooth(teeth), (238, 232, 224))
+    canvas.line(smooth(between, False), 0.008, mix(lip, (40, 10, 12), 0.6))
+
+
+def _beard(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    kind = rng.choice(["none", "none", "none", "stubble", "moustache", "goatee", "full"])
+    if kind == "none":
         return
-    width, length = _half_width(looks) + rng.uniform(0.02, 0.07), rng.uniform(0.2, 0.4)
-    canvas.shape(_oval(0.5, 0.3, width, 0.34 + rng.uniform(0, 0.06)), looks.hair)
-    if looks.female and rng.random() < 0.8 - 0.4 * looks.old:
-        bottom = 0.7 + length
-        outline = [
-            (0.5 - width, 0.3),
-            (0.5 + width, 0.3),
-            (0.52 + width, bottom),
-            (0.48 - width, bottom),
-        ]
-        canvas.shape(outline, looks.hair)
+    w, strength = looks.width, 0.3 if kind == "stubble" else rng.uniform(0.7, 0.95)
+    over = [(0.0, 0.635), (0.11, 0.66), (0.16, 0.72), (0.1, 0.69), (0.0, 0.675)]
+    patches = [(smooth(mirrored(over)), strength)]
+    if kind == "goatee":
+        patches.append((oval(0, 0.88, 0.14, 0.09), strength))
+    if kind in {"stubble", "full"}:
+        top = [(0.0, 0.8), (0.16, 0.77), (0.2, 0.68), (0.75 * w, 0.62), (0.93 * w, 0.45)]
+        jaw = [(w, 0.45), (0.95 * w, 0.64), (0.8 * w, 0.82), (0.45 * w, 0.96), (0.0, 1.01)]
+        patches.append((smooth(mirrored([*top, *jaw])), strength))
+    canvas.glow(canvas.mask(patches, 0.012), mix(looks.hair, looks.skin, 0.12))
 
 
-def _head(canvas: _Canvas, looks: Looks) -> None:
-    rng, width = looks.rng, _half_width(looks)
-    ear = 0.075 + 0.035 * looks.old
-    for side in (-1, 1):
-        canvas.shape(
-            _oval(0.5 + side * width, 0.42, 0.05, ear), _mix(looks.skin, (150, 60, 50), 0.15)
-        )
-    # The jaw: round in children, angular in men, sagging at the sides with age.
-    jaw = 0.9 - 0.12 * looks.young
-    chin = 0.985 - 0.07 * looks.young + 0.01 * looks.old
-    square = 0.62 + 0.2 * looks.young + 0.16 * looks.old + (0 if looks.female else 0.1)
-    right = [
-        (0.5, 0.02),
-        (0.5 + 0.7 * width, 0.06),
-        (0.5 + width, 0.25),
-        (0.5 + width, 0.45),
-        (0.5 + 0.94 * width, 0.64),
-        (0.5 + square * width, jaw - 0.02),
-        (0.5 + 0.3 * width, chin),
-    ]
-    left = [(1 - x, y) for x, y in reversed(right[1:])]
-    canvas.shape(_smooth([*right, *left]), looks.skin)
-    light = rng.choice([-1, 1])
-    warm = _mix(looks.skin, (222, 88, 80), 0.5)
-    for side in (-1, 1):
-        canvas.glow(_oval(0.5 + side * 0.22, 0.6, 0.1, 0.08), warm, 0.25 + 0.35 * looks.young, 0.04)
-    dark, bright = _mix(looks.skin, (30, 14, 10), 0.5), _mix(looks.skin, (255, 250, 240), 0.5)
-    canvas.glow(_oval(0.5 + light * width, 0.55, 0.14, 0.45), dark, rng.uniform(0.2, 0.8), 0.07)
-    canvas.glow(_oval(0.5 - light * 0.14, 0.2, 0.18, 0.12), bright, rng.uniform(0.1, 0.6), 0.06)
-    canvas.glow(_oval(0.5, 0.985, 0.3, 0.06), dark, 0.5, 0.03)
+def _hair(canvas: Canvas, looks: Looks, rng: random.Random) -> None:
+    """A ribbon between the hair line and the outline of the hair, with strands or curls in it."""
+    inner, outer = _hair_lines(looks, rng)
+    thin = {"fuzz": 0.6, "cropped": 0.3}.get(looks.style, 0.3 * looks.receding)
+    colour = mix(looks.hair, looks.skin, thin)
+    tones = [mix(colour, (255, 240, 220), 0.15), mix(colour, (0, 0, 0), 0.2)]
+    ends = [slice(0, 10), slice(-10, None)]
+    for part in ends if looks.style == "sides" else [slice(None)]:
+        ribbon = list(zip(inner[part], outer[part], strict=True))
+        canvas.shape([*inner[part], *reversed(outer[part])], colour)
+        if looks.style == "curly":
+            for _ in range(60):
+                (x, y), size = between(*rng.choice(ribbon), rng.random()), rng.uniform(0.02, 0.04)
+                canvas.shape(oval(x, y, size, size), mix(colour, rng.choice(tones), rng.random()))
+        elif looks.style in HANGING:
+            for _ in range(10):
+                share, width = rng.uniform(0.05, 0.95), rng.uniform(0.004, 0.01)
+                strand = [between(*pair, share) for pair in ribbon]
+                canvas.line(strand, width, rng.choice(tones))
+        elif looks.style not in {"cropped", "fuzz"}:
+            for _ in range(24):
+                n, lean = rng.randrange(3, len(ribbon) - 3), rng.randint(-3, 3)
+                start, end = between(*ribbon[n], 0.05), between(*ribbon[n + lean], 0.9)
+                canvas.line([start, end], 0.006, rng.choice(tones))
 
 
-def _lines_of_age(canvas: _Canvas, looks: Looks) -> None:
-    rng, depth = looks.rng, looks.wrinkles
-    dark = _mix(looks.skin, (52, 22, 16), 0.6)
-
-    def crease(points: list[Point], strength: float, width: float = 0.007) -> None:
-        if strength > 0.08:
-            canvas.line(
-                _smooth(points, closed=False), width, _mix(looks.skin, dark, min(1, strength))
-            )
-
-    for n in range(round(5 * depth + rng.uniform(-0.4, 0.6))):
-        y, reach = 0.215 - 0.034 * n, rng.uniform(0.13, 0.22)
-        bend = rng.uniform(-0.012, 0.018)
-        crease([(0.5 - reach, y + bend), (0.5, y - bend), (0.5 + reach, y + bend)], 0.15 + depth)
-    for side in (-1, 1):
-        start = 0.5 + side * 0.1
-        fold = [
-            (start, 0.55),
-            (0.5 + side * 0.17, 0.64),
-            (0.5 + side * (0.185 + 0.02 * depth), 0.76),
-        ]
-        crease(fold, 0.15 + 1.1 * depth, 0.006 + 0.007 * depth)
-        for n in range(round(4 * depth + rng.uniform(-0.4, 0.6))):
-            y = 0.275 + 0.022 * n
-            crease(
-                [(0.5 + side * 0.29, 0.3 + 0.008 * n), (0.5 + side * 0.36, y - 0.01 + 0.02 * n)],
-                0.1 + depth,
-            )
-        bag = [
-            (0.5 + side * 0.12, 0.345),
-            (0.5 + side * 0.19, 0.375 + 0.01 * depth),
-            (0.5 + side * 0.27, 0.345),
-        ]
-        crease(bag, 1.1 * depth, 0.006 + 0.008 * depth)
-        jowl = [(0.5 + side * 0.2, 0.8), (0.5 + side * 0.23, 0.87), (0.5 + side * 0.2, 0.92)]
-        crease(jowl, 1.2 * looks.old - 0.25, 0.008)
-    for n in range(round(3 * max(0.0, depth - 0.4) * 2)):
-        x = 0.44 + 0.04 * n
-        crease([(x, 0.66), (x + 0.005, 0.695)], depth, 0.005)
-    spot = _mix(looks.skin, (92, 52, 32), 0.4)
-    for _ in range(round(12 * max(0.0, looks.old - 0.35) + rng.uniform(0, 2) * looks.old)):
-        x, y, size = rng.uniform(0.18, 0.82), rng.uniform(0.08, 0.85), rng.uniform(0.006, 0.018)
-        canvas.shape(_oval(x, y, size, size * 0.8), spot)
-
-
-def _features(canvas: _Canvas, looks: Looks) -> None:
-    rng, young, old = looks.rng, looks.young, looks.old
-    dark = _mix(looks.skin, (46, 20, 14), 0.65)
-    size = (0.062 + 0.026 * young - 0.008 * old) * rng.uniform(0.93, 1.07)
-    opening = (0.5 + 0.22 * young - 0.14 * old) * rng.uniform(0.85, 1.15)
-    brow = _mix(_mix(looks.hair, (50, 34, 26), 0.5), (205, 200, 196), 0.7 * looks.grey)
-    brow = _mix(brow, looks.skin, 0.6 * young)
-    thick = (0.014 if looks.female else 0.022) * (1 - 0.5 * young) * rng.uniform(0.8, 1.2)
-    gaze = rng.uniform(-0.012, 0.012)
-    for side in (-1, 1):
-        x, y = 0.5 + side * 0.193, 0.29
-        canvas.glow(_oval(x, y, size * 1.35, size), dark, 0.35 + 0.2 * old, 0.02)
-        canvas.shape(_oval(x, y, size, size * opening), (238, 234, 230))
-        canvas.shape(_oval(x + gaze, y, size * 0.48, size * min(0.48, opening)), looks.iris)
-        canvas.shape(_oval(x + gaze, y, size * 0.22, size * 0.22), (12, 10, 10))
-        canvas.shape(_oval(x + gaze + 0.012, y - 0.012, 0.008, 0.008), (250, 250, 250))
-        lid = [
-            (x - size, y + 0.004),
-            (x - size * 0.4, y - size * opening),
-            (x + size * 0.4, y - size * opening),
-            (x + size, y + 0.004 + 0.012 * old),
-        ]
-        canvas.line(_smooth(lid, closed=False), 0.013 if looks.female else 0.009, dark)
-        height = 0.195 + 0.02 * young + 0.012 * old
-        arch = [
-            (x - side * size, height + 0.02),
-            (x, height),
-            (x + side * size * 1.25, height + 0.02 + 0.012 * old),
-        ]
-        canvas.line(_smooth(arch, closed=False), thick, brow)
-    length = 0.54 - 0.06 * young + 0.03 * old
-    wide = (0.062 - 0.012 * young + 0.018 * old) * rng.uniform(0.85, 1.2)
-    bridge = rng.choice([-1, 1])
-    canvas.line(
-        [(0.5 + bridge * 0.028, 0.34), (0.5 + bridge * 0.04, length - 0.05)],
-        0.008,
-        _mix(looks.skin, dark, 0.4),
-    )
-    nose = [
-        (0.5 - wide, length - 0.02),
-        (0.5 - wide * 0.5, length + 0.012),
-        (0.5, length),
-        (0.5 + wide * 0.5, length + 0.012),
-        (0.5 + wide, length - 0.02),
-    ]
-    canvas.line(_smooth(nose, closed=False), 0.012, _mix(looks.skin, dark, 0.75))
-    _mouth(canvas, looks, 0.72 - 0.045 * young)
-    if not looks.female and young < 0.12 and rng.random() < 0.4:
-        beard = _mix(looks.skin, looks.hair, 0.5)
-        canvas.glow(_oval(0.5, 0.88, 0.24, 0.1), beard, rng.uniform(0.4, 1.2), 0.02)
-        canvas.glow(_oval(0.5, 0.645, 0.13, 0.022), beard, rng.uniform(0.3, 1.0), 0.015)
-        _mouth(canvas, looks, 0.72)
-    if rng.random() < 0.08 + 0.25 * old:
-        frame = rng.choice([(20, 20, 22), (90, 60, 30), (120, 120, 126)])
-        for side in (-1, 1):
-            x = 0.5 + side * 0.193
-            canvas.line([*_oval(x, 0.3, 0.13, 0.1), _oval(x, 0.3, 0.13, 0.1)[0]], 0.012, frame)
-        canvas.line([(0.44, 0.29), (0.56, 0.29)], 0.012, frame)
-
-
-def _mouth(canvas: _Canvas, looks: Looks, y: float) -> None:
-    rng = random.Random(round(1e6 * (looks.young + looks.old)) + sum(looks.skin))
-    smile, half = (
-        rng.uniform(-0.012, 0.035),
-        0.125 - 0.03 * looks.young + rng.uniform(-0.012, 0.012),
-    )
-    full = (0.03 - 0.015 * looks.old) * (1.2 if looks.female else 0.9)
-    red = _mix(
-        looks.skin,
-        (178, 40, 60) if looks.female else (150, 60, 58),
-        0.3 + rng.uniform(0, 0.3) * looks.female,
-    )
-    lips = [
-        (0.5 - half, y - smile),
-        (0.5 - 0.04, y - full),
-        (0.5, y - full * 0.8),
-        (0.5 + 0.04, y - full),
-        (0.5 + half, y - smile),
-        (0.5 + 0.06, y + full * 1.2),
-        (0.5 - 0.06, y + full * 1.2),
-    ]
-    canvas.shape(_smooth(lips), red)
-    between = [(0.5 - half, y - smile), (0.5, y + smile * 0.4), (0.5 + half, y - smile)]
-    if rng.random() < 0.35:
-        teeth = [
-            *between,
-            (0.5 + half * 0.7, y + full * 0.4),
-            (0.5, y + full * 0.9),
-            (0.5 - half * 0.7, y + full * 0.4),
-        ]
-        canvas.shape(_smooth(teeth), (236, 230, 220))
+def _hair_lines(looks: Looks, rng: random.Random) -> tuple[list[Point], list[Point]]:
+    """Hair line and outline from one side over the top to the other, point for point."""
+    w, style = looks.width, looks.style
+    line = 0.075 - 0.1 * looks.receding + rng.uniform(-0.03, 0.035)
+    corner, volume = 0.17 - 0.13 * looks.receding, rng.uniform(0.0, 0.06)
+    if style in HANGING:
+        end, far = rng.uniform(0.7, 0.85) if style == "bob" else 1.2, w + 0.07 + volume
+        inside = [(0.98 * w, end), (0.97 * w, 0.6), (0.96 * w, 0.4), (0.86 * w, 0.2)]
+        outside = [(far, end), (far + 0.03, 0.6), (far + 0.01, 0.35), (far - volume, 0.1)]
     else:
-        canvas.line(_smooth(between, closed=False), 0.009, _mix(red, (40, 10, 12), 0.6))
+        far = w + 0.02 + (0 if style in {"sides", "cropped", "fuzz"} else volume)
+        inside = [(0.99 * w, rng.uniform(0.36, 0.46)), (0.95 * w, 0.3), (0.92 * w, 0.22)]
+        inside.append((0.8 * w, corner))
+        outside = [(w + 0.01, 0.42), (far + 0.01, 0.3), (far, 0.19), (0.93 * far, -0.02)]
+    if style == "fuzz":
+        line, corner = line - 0.07, 0.1
+    front = [line + rng.uniform(-0.02, 0.02), line, line + rng.uniform(-0.02, 0.02)]
+    if style == "fringe":
+        front = [rng.uniform(0.1, 0.17) for _ in range(3)]
+    if style == "wavy":
+        outside = [(x + (0.03 if n % 2 else -0.01), y) for n, (x, y) in enumerate(outside)]
+    places = (-0.45 * w, rng.uniform(-0.3, 0.3) * w, 0.45 * w)
+    inner = [*on(-1, inside), *zip(places, front, strict=True), *reversed(inside)]
+    crown = [(-0.5 * w, -0.15), (0.0, -0.2), (0.5 * w, -0.15)]
+    outer = [*on(-1, outside), *crown, *reversed(outside)]
+    return smooth(inner, False), smooth(outer, False)
 
 
-def _hair_in_front(canvas: _Canvas, looks: Looks) -> None:
-    rng, width = looks.rng, _half_width(looks)
-    baby = looks.young > 0.9
-    if not looks.female and looks.receding > 0.8 and rng.random() < 0.7:
-        return  # bald
-    line = 0.115 - 0.1 * looks.receding - (0.05 if baby else 0) + rng.uniform(-0.02, 0.03)
-    fringe = rng.random() < (0.35 if looks.female or looks.young > 0.3 else 0.12) and not baby
-    depth = line + (rng.uniform(0.04, 0.09) if fringe else 0)
-    temple = 0.2 - 0.14 * looks.receding - (0.1 if baby else 0)
-    part = rng.uniform(0.3, 0.7)
-    outline = [
-        (0.5 - width - 0.03, temple + 0.1),
-        (0.5 - width * 0.8, temple),
-        (part, depth),
-        (0.5 + width * 0.8, temple),
-        (0.5 + width + 0.03, temple + 0.1),
-        (0.5 + width + 0.02, -0.05),
-        (0.5, -0.15),
-        (0.5 - width - 0.02, -0.05),
-    ]
-    thin = _mix(looks.hair, looks.skin, 0.6 if baby else 0.35 * looks.receding)
-    canvas.shape(_smooth(outline), thin)
-    strand = _mix(thin, (255, 255, 255) if rng.random() < 0.5 else (0, 0, 0), 0.18)
-    for _ in range(14):
-        x = rng.uniform(0.5 - width, 0.5 + width)
-        canvas.line(
-            [(part + 0.4 * (x - part), -0.05), (x, temple * rng.uniform(0.3, 0.9))], 0.005, strand
-        )
-
-
-def _photograph(image: Image.Image, px: int, rng: random.Random) -> Image.Image:
-    """Light from a side, exposure, sharpness and grain, as snapshots have them."""
-    small = image.resize((px, px), Image.Resampling.BOX)
-    gradient = Image.linear_gradient("L").resize((2 * px, 2 * px)).rotate(rng.uniform(0, 360))
-    gradient = gradient.crop((px // 2, px // 2, px // 2 + px, px // 2 + px))
-    depth = rng.uniform(0.0, 0.75)
-    shade = gradient.point([round(255 - depth * (255 - value)) for value in range(256)])
-    small = ImageChops.multiply(small, Image.merge("RGB", [shade] * 3))
-    if rng.random() < 0.3:
-        small = small.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.1)))
-    low, gain = rng.uniform(-18, 30), rng.uniform(0.72, 1.2)
-    tint = [rng.uniform(0.9, 1.1) for _ in range(3)]
-    table = [min(255, max(0, round(low + gain * t * value))) for t in tint for value in range(256)]
-    small = small.point(table)
-    grain = Image.frombytes("L", (px, px), rng.randbytes(px * px))
-    grain = grain.point([value // 16 for value in range(256)])
-    return ImageChops.subtract(small, Image.merge("RGB", [grain] * 3), offset=8)
-
-
-def _oval(x: float, y: float, across: float, down: float) -> list[Point]:
-    turns = [math.tau * n / 32 for n in range(32)]
-    return [(x + across * math.cos(turn), y + down * math.sin(turn)) for turn in turns]
-
-
-def _smooth(points: list[Point], closed: bool = True) -> list[Point]:
-    """Catmull-Rom curve through the points, five pieces between two of them."""
-    count = len(points)
-
-    def at(n: int) -> Point:
-        return points[n % count if closed else min(max(n, 0), count - 1)]
-
-    curve: list[Point] = []
-    for n in range(count if closed else count - 1):
-        around = [at(n + k) for k in (-1, 0, 1, 2)]
-        for t in (0, 0.2, 0.4, 0.6, 0.8):
-            x, y = (_catmull_rom([point[axis] for point in around], t) for axis in (0, 1))
-            curve.append((x, y))
-    return curve if closed else [*curve, points[-1]]
-
-
-def _catmull_rom(p: list[float], t: float) -> float:
-    return 0.5 * (
-        2 * p[1]
-        + (p[2] - p[0]) * t
-        + (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3]) * t**2
-        + (3 * p[1] - p[0] - 3 * p[2] + p[3]) * t**3
-    )
-
-
-def _mix(first: Colour, second: Colour, share: float) -> Colour:
-    share = min(1.0, max(0.0, share))
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
-    return red, green, blue
+def _glasses(canvas: Canvas, rng: random.Random) -> None:
+    frame = rng.choice([(24, 24, 28), (92, 62, 36), (128, 128, 134), (120, 30, 36)])
+    wide, high, width = rng.uniform(0.11, 0.135), rng.uniform(0.075, 0.1), rng.uniform(0.007, 0.014)
+    for side in (-1, 1):
+        rim = oval(side * EYE_X, EYE_Y + 0.012, wide, high)
+        canvas.line([*rim, rim[0]], width, frame)
+        canvas.line([(side * (EYE_X + wide), EYE_Y), (side * 0.4, EYE_Y + 0.02)], width, frame)
+    canvas.line([(wide - EYE_X, EYE_Y), (EYE_X - wide, EYE_Y)], width, frame)
 
 
 def _any_colour(rng: random.Random) -> Colour:
-    return rng.randrange(20, 236), rng.randrange(20, 236), rng.randrange(20, 236)
+    """Seldom a loud one: grey of any lightness with some hue."""
+    grey = rng.randint(40, 210)
+    red, green, blue = (byte(grey + rng.randint(-45, 45)) for _ in range(3))
+    return red, green, blue
 
 
 def _ramp(value: float, start: float, end: float) -> float:
