@@ -122,7 +122,7 @@ def test_the_run_is_in_mlflow_with_everything(repository, runs):
     metrics = json.loads((repository / "reports/metrics.json").read_text())
     assert run["metrics.test.mae"] == pytest.approx(metrics["test"]["mae"], abs=1e-3)
     assert run["params.model"] == "test_resnet"
-    assert run["params.train.lr"] == "0.001"
+    assert run["params.train.epochs"] == "2"
     assert run["status"] == "FINISHED"
     assert run["tags.mlflow.runName"] == "main"
     assert run["tags.dvc.data/faces.parquet"]

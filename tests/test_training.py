@@ -17,6 +17,7 @@ from faceage.training import Part, Training, fit
 SMALL = {
     "train.px": 32,
     "train.batch_size": 8,
+    "train.lr": 0.001,
     "train.precision": "float32",
     "train.warmup_epochs": 0,
 }
