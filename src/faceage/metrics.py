@@ -1,22 +1,30 @@
-"""Measures of age estimates, with bootstrap intervals that resample groups of near-duplicates.
+"""Measures of age estimates, each with a bootstrap interval: overall, by decade, of the oldest."""
 
-Faces of one group are not independent, so the cluster bootstrap draws groups with replacement
-(Field & Welsh 2007). Every measure but the median error is a ratio of sums over faces, so one
-resample costs a product of counts and sums a group instead of a pass over the faces.
-"""
-
-import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-TOLERANCES = (1, 3, 5, 10)  # years
-# With interval in reports/metrics.json; the others are given as they are.
-HEADLINE = ("mae", "rmse", "r2", "bias", "cs5", "group_accuracy")
-LEVEL = 0.95
+from faceage.age_bins import bin_index, decade_names
+from faceage.bootstrap import Resamples, interval
 
-Sums = Mapping[str, np.ndarray]
+TOLERANCES = (1, 3, 5, 10)  # years
+# With interval; the others are given as they are.
+HEADLINE = (
+    "mae",
+    "balanced_mae",
+    "rmse",
+    "r2",
+    "bias",
+    *(f"cs{years}" for years in TOLERANCES),
+    "group_accuracy",
+)
+# What tables of parts of the faces show.
+COLUMNS = ("n", "mae", "mae_low", "mae_high", "bias")
+OLDER = {"over_70": 70, "over_80": 80}  # years and older
+
+Number = float | None
 
 
 def per_face(age: np.ndarray, predicted: np.ndarray, boundaries: Sequence[int]) -> pd.DataFrame:
@@ -35,99 +43,100 @@ def per_face(age: np.ndarray, predicted: np.ndarray, boundaries: Sequence[int]) 
         "squared": error**2,
         "age": age,
         "age_squared": age**2,
-        "same_group": group_index(age, boundaries) == group_index(predicted, boundaries),
+        "same_group": bin_index(age, boundaries) == bin_index(predicted, boundaries),
     }
     columns |= {f"within{years}": np.abs(error) <= years for years in TOLERANCES}
     return pd.DataFrame(columns).astype(float)
 
 
-def from_sums(sums: Sums) -> dict[str, np.ndarray]:
-    """Measures from sums of the columns of `per_face`, over any number of resamples.
+def from_sums(sums: pd.DataFrame) -> pd.DataFrame:
+    """Measures from sums of the columns of `per_face`: one row a resample in, one out.
 
     mae, rmse, bias in years, mse in years squared; cs*: share within so many years (cumulative
-    score); r2 is not a number where all ages are equal.
+    score); not a number where there is no face, and r2 where all ages are equal.
     """
     n = sums["n"]
     spread = sums["age_squared"] - sums["age"] ** 2 / n
-    with np.errstate(divide="ignore", invalid="ignore"):
-        r2 = np.where(spread > 1e-9, 1 - sums["squared"] / spread, np.nan)
     measures = {
         "mae": sums["absolute"] / n,
         "mse": sums["squared"] / n,
         "rmse": np.sqrt(sums["squared"] / n),
-        "r2": r2,
+        "r2": 1 - sums["squared"] / spread.where(spread > 1e-9),
         "bias": sums["error"] / n,
     }
     measures |= {f"cs{years}": sums[f"within{years}"] / n for years in TOLERANCES}
-    return measures | {"group_accuracy": sums["same_group"] / n}
+    return pd.DataFrame(measures | {"group_accuracy": sums["same_group"] / n})
 
 
-def bootstrap(faces: pd.DataFrame, groups: pd.Series, resamples: int, seed: int) -> pd.DataFrame:
-    """Measures of `resamples` draws of groups with replacement: one row a draw.
+def measure(faces: pd.DataFrame, resamples: Resamples) -> dict[str, Number]:
+    """All measures of these faces; those of `HEADLINE` with `_low` and `_high`.
+
+    A measure that cannot be had from these faces, as R2 from one face, is None.
 
     Parameters
     ----------
-    faces : result of `per_face`
-    groups : group of each face, index as `faces`
+    faces : rows of `per_face`, of all or some of the faces that are resampled
     """
-    sums = faces.groupby(groups.to_numpy()).sum()
-    draws = np.random.default_rng(seed)
-    count = len(sums)
-    counts = draws.multinomial(count, np.full(count, 1 / count), size=resamples)
-    totals = counts @ sums.to_numpy()
-    return pd.DataFrame(from_sums(dict(zip(sums.columns, totals.T, strict=True))))
-
-
-def measure(
-    faces: pd.DataFrame, groups: pd.Series, resamples: int, seed: int
-) -> dict[str, float | None]:
-    """All measures of a test part; those of `HEADLINE` with `_low` and `_high`.
-
-    A measure that cannot be had from these faces, as R2 from one face, is None.
-    """
-    points = from_sums({name: faces[name].to_numpy().sum() for name in faces.columns})
-    draws = bootstrap(faces, groups, resamples, seed)
-    result: dict[str, float | None] = {"n": len(faces)}
-    for name, value in points.items():
-        result[name] = _number(value)
+    decades = _by_decade_columns(faces)
+    points = from_sums(_total(faces)).assign(balanced_mae=_balanced_mae(_total(decades)))
+    draws = from_sums(resamples.sums(faces))
+    draws["balanced_mae"] = _balanced_mae(resamples.sums(decades))
+    result: dict[str, Number] = {"n": len(faces)}
+    for name, value in points.iloc[0].items():
+        result[str(name)] = number(value)
         if name in HEADLINE:
-            result |= _interval(name, draws[name])
-    result["median_error"] = _number(faces["absolute"].median())
+            low, high = interval(draws[name])
+            result |= {f"{name}_low": number(low), f"{name}_high": number(high)}
+    result["median_error"] = number(faces["absolute"].median())
     return result
 
 
-def by_decade(faces: pd.DataFrame, groups: pd.Series, resamples: int, seed: int) -> pd.DataFrame:
-    """MAE with interval, bias and number of faces of each decade of age."""
-    rows = []
-    for decade, part in faces.groupby(decade_names(faces["age"].to_numpy())):
-        measured = measure(part, groups[part.index], resamples, seed)
-        columns = ("n", "mae", "mae_low", "mae_high", "bias")
-        rows.append({"decade": decade} | {name: measured[name] for name in columns})
+def by_decade(faces: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
+    """MAE with interval, bias and number of faces of each decade of age: reports/decades.csv."""
+    decades = decade_names(faces["age"].to_numpy())
+    rows = [{"decade": name} | in_short(part, resamples) for name, part in faces.groupby(decades)]
     return pd.DataFrame(rows)
 
 
-def decade_names(ages: np.ndarray) -> np.ndarray:
-    """`020-029` and so on; padded with zeros, for they are sorted as text."""
-    starts = (np.maximum(ages, 0) // 10 * 10).astype(int)
-    return np.array([f"{start:03d}-{start + 9:03d}" for start in starts])
+def of_older(faces: pd.DataFrame, resamples: Resamples) -> dict[str, dict[str, Number]]:
+    """Do the same for the faces of 70 and of 80 years and over, few as they may be."""
+    return {
+        name: in_short(faces[faces["age"] >= first], resamples) for name, first in OLDER.items()
+    }
 
 
-def group_index(ages: np.ndarray, boundaries: Sequence[int]) -> np.ndarray:
-    """Number of the age group, from 0; an estimate is rounded down to whole years, as ages are."""
-    return np.searchsorted(np.asarray(boundaries), np.floor(ages), side="right")
+def in_short(faces: pd.DataFrame, resamples: Resamples) -> dict[str, Number]:
+    """Those measures of these faces that tables show."""
+    measured = measure(faces, resamples)
+    return {name: measured[name] for name in COLUMNS}
 
 
-def group_names(boundaries: Sequence[int]) -> list[str]:
-    """`<18`, `18-40`, ..., `>60` for the boundaries 18, 41, 61."""
-    ranges = itertools.pairwise(boundaries)
-    middle = [f"{low}-{high - 1}" if high - 1 > low else f"{low}" for low, high in ranges]
-    return [f"<{boundaries[0]}", *middle, f">{boundaries[-1] - 1}"]
-
-
-def _interval(name: str, draws: pd.Series) -> dict[str, float | None]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return {f"{name}_low": _number(low), f"{name}_high": _number(high)}
-
-
-def _number(value: float | np.ndarray) -> float | None:
+def number(value: Any) -> Number:
+    """Turn what is not a number into None, which JSON and MLflow can tell apart from one."""
     return float(value) if np.isfinite(value) else None
+
+
+def numbers_only(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of nested results what MLflow cannot log as a metric: names and missing numbers."""
+    kept: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            kept[key] = numbers_only(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            kept[key] = value
+    return kept
+
+
+def _by_decade_columns(faces: pd.DataFrame) -> pd.DataFrame:
+    """Faces and absolute errors in a column of their own for each decade."""
+    by_decade = faces[["n", "absolute"]].assign(decade=decade_names(faces["age"].to_numpy()))
+    return by_decade.pivot(columns="decade").fillna(0)
+
+
+def _balanced_mae(sums: pd.DataFrame) -> pd.Series:
+    """Mean over decades of the decade's MAE; a decade without a face does not count."""
+    return (sums["absolute"] / sums["n"]).mean(axis=1)
+
+
+def _total(faces: pd.DataFrame) -> pd.DataFrame:
+    return faces.sum().to_frame().T

@@ -7,7 +7,7 @@ is what dvc.yaml declares for it, so a stage cannot read a parameter that DVC do
 import dataclasses
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -94,16 +94,45 @@ class Train(Section):
     augment: Augment
 
 
+# Columns of reports/predictions.csv that a grouping's own columns must not hide.
+TAKEN = ("face", "path", "age", "predicted", "error", "gender", "race", "decade")
+
+
+class Grouping(Section):
+    """Named age groups: as classes, and for the share of faces put into the right one."""
+
+    boundaries: list[int] = Field(min_length=1, description="first age of each group but the first")
+    names: list[str] = Field(description="of the groups, from youngest to oldest")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Grouping":
+        if sorted(set(self.boundaries)) != self.boundaries:
+            raise ValueError(f"boundaries must rise from youngest to oldest: {self.boundaries}")
+        groups = len(self.boundaries) + 1
+        if len(set(self.names)) != groups or len(self.names) != groups:
+            raise ValueError(
+                f"{len(self.boundaries)} boundaries make {groups} groups, each of a name of its"
+                f" own; names: {self.names}"
+            )
+        return self
+
+
 class Evaluate(Section):
     """How the test part is measured."""
 
     bootstrap: int = Field(ge=100, le=100_000, description="resamples behind each interval")
-    age_groups: list[int] = Field(min_length=1, description="first age of each group but the first")
+    groupings: dict[str, Grouping] = Field(description="the age groups, by the grouping's name")
+    min_group: int = Field(ge=2, description="faces below which a subgroup is not compared")
+    coverage: Share = Field(description="nominal coverage of the prediction intervals")
+    robustness_faces: int = Field(ge=1, description="test faces to corrupt, at most")
 
     @model_validator(mode="after")
-    def _groups_in_order(self) -> "Evaluate":
-        if sorted(set(self.age_groups)) != self.age_groups:
-            raise ValueError(f"age_groups must rise from youngest to oldest: {self.age_groups}")
+    def _has_the_grouping_of_the_report(self) -> "Evaluate":
+        if "group" not in self.groupings:
+            raise ValueError("groupings must have one called group, which headline and plots use")
+        for name in self.groupings:
+            if name.removeprefix("predicted_") in TAKEN:
+                raise ValueError(f"groupings: {name} has a meaning already, name it otherwise")
         return self
 
 
@@ -242,8 +271,11 @@ def _meaning(location: tuple[Any, ...]) -> str:
     return field.description or "a section of its own"
 
 
-def _section(location: tuple[Any, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = Params
+def _section(location: tuple[Any, ...]) -> Any:
+    section: Any = Params
     for part in location:
-        section = section.model_fields[part].annotation  # type: ignore[assignment]
+        if get_origin(section) is dict:
+            section = get_args(section)[1]
+        else:
+            section = section.model_fields[part].annotation
     return section

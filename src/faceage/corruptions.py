@@ -1,0 +1,106 @@
+"""What happens to photographs, in three strengths: float images (n, 3, px, px) in 0..1, in and out.
+
+The kinds follow Hendrycks & Dietterich 2019, Benchmarking Neural Network Robustness to Common
+Corruptions and Perturbations, with what face crops meet besides: occlusion, rotation, greyscale.
+Sizes are shares of the side, so that one strength means the same at every input size.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+from torchvision.io import decode_jpeg, encode_jpeg
+from torchvision.transforms.v2.functional import gaussian_blur
+
+# Rec. 601 luma, as Pillow's conversion to grey.
+LUMA = (0.299, 0.587, 0.114)
+
+# Random choices come from a generator on the CPU: the same on every device.
+Corruption = Callable[[Tensor, float, Generator], Tensor]
+
+
+def exposure(images: Tensor, gain: float, _: Generator) -> Tensor:
+    """Multiply the light; what gets brighter than white is white."""
+    return (images * gain).clamp(0, 1)
+
+
+def contrast(images: Tensor, kept: float, _: Generator) -> Tensor:
+    """Keep this share of the differences from the image's mean luma."""
+    return torch.lerp(_luma(images).mean(dim=(2, 3), keepdim=True), images, kept)
+
+
+def noise(images: Tensor, sd: float, generator: Generator) -> Tensor:
+    """Add Gaussian noise, independent in every pixel and colour."""
+    drawn = torch.randn(images.shape, generator=generator).to(images.device)
+    return (images + sd * drawn).clamp(0, 1)
+
+
+def blur(images: Tensor, sigma: float, _: Generator) -> Tensor:
+    """Gaussian blur; sigma is a share of the side."""
+    pixels = sigma * images.shape[-1]
+    # Three sigma to either side hold all of the kernel that counts.
+    return gaussian_blur(images, [2 * math.ceil(3 * pixels) + 1], [pixels])
+
+
+def jpeg(images: Tensor, quality: float, _: Generator) -> Tensor:
+    """Write as JPEG of this quality, 1 to 100, and read again."""
+    pixels = (images * 255).round().to("cpu", torch.uint8)
+    files = encode_jpeg(list(pixels.contiguous()), int(quality))
+    return torch.stack(decode_jpeg(files)).to(images.device).float() / 255
+
+
+def downscale(images: Tensor, factor: float, _: Generator) -> Tensor:
+    """Make smaller by the factor, and as large as before."""
+    px = images.shape[-1]
+    small = F.interpolate(
+        images, (max(1, round(px / factor)),) * 2, mode="bilinear", antialias=True
+    )
+    return F.interpolate(small, (px, px), mode="bilinear")
+
+
+def occlusion(images: Tensor, side: float, generator: Generator) -> Tensor:
+    """Cover a square, its side this share of the image's, with grey; elsewhere in every image."""
+    count, _, px, _ = images.shape
+    length = round(side * px)
+    corner = torch.randint(0, px - length + 1, (2, count, 1), generator=generator)
+    place = torch.arange(px)
+    down, across = (place >= corner) & (place < corner + length)
+    covered = down[:, :, None] & across[:, None, :]
+    return images.masked_fill(covered[:, None].to(images.device), 0.5)
+
+
+def rotation(images: Tensor, degrees: float, generator: Generator) -> Tensor:
+    """Turn about the centre, each image to the left or to the right; borders are repeated."""
+    sign = 2 * torch.randint(0, 2, (len(images),), generator=generator) - 1
+    angle = math.radians(degrees) * sign
+    cos, sin, none = torch.cos(angle), torch.sin(angle), torch.zeros(len(images))
+    matrix = torch.stack([cos, -sin, none, sin, cos, none], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrix.to(images.device), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def greyscale(images: Tensor, share: float, _: Generator) -> Tensor:
+    """Take away this share of the colour."""
+    return torch.lerp(images, _luma(images).expand_as(images), share)
+
+
+# Weak, middle, strong.
+CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, float, float]]] = {
+    "darkening": (exposure, (0.6, 0.4, 0.2)),
+    "over-exposure": (exposure, (1.5, 2.0, 3.0)),
+    "contrast loss": (contrast, (0.6, 0.4, 0.2)),
+    "Gaussian noise": (noise, (0.05, 0.1, 0.2)),
+    "blur": (blur, (0.01, 0.02, 0.04)),
+    "JPEG compression": (jpeg, (25, 15, 7)),
+    "down-scaling": (downscale, (2, 4, 6)),
+    "occlusion": (occlusion, (0.25, 0.4, 0.55)),
+    "rotation": (rotation, (10, 20, 40)),
+    "greyscale": (greyscale, (1 / 3, 2 / 3, 1)),
+}
+
+
+def _luma(images: Tensor) -> Tensor:
+    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    return (images * weights).sum(dim=1, keepdim=True)

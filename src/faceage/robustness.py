@@ -1,0 +1,79 @@
+"""How much the error grows when photographs are worse than those of the test part."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from faceage.corruptions import CORRUPTIONS
+from faceage.faces import normalise, slices, to_input
+from faceage.metrics import Number, number
+from faceage.networks import AgeNetwork
+from faceage.progress import bar
+from faceage.targets import Regression
+
+BATCH = 128
+CLEAN = ("none", 0)
+
+
+def sample(faces: pd.DataFrame, count: int, seed: int) -> np.ndarray:
+    """Row numbers of `count` of the faces, or of all where there are fewer; the same for a seed.
+
+    Every so many faces of a list sorted by age, gender and race: a systematic sample, with the mix
+    of the whole. Among equals `seed` decides.
+
+    Parameters
+    ----------
+    faces : columns `face`, `age`, `gender`, `race`, in any order
+    """
+    # From an order of their own: the choice is of faces and not of places in the table.
+    ordered = faces.reset_index(drop=True).sort_values("face").sample(frac=1, random_state=seed)
+    ordered = ordered.sort_values(["age", "gender", "race"], kind="stable")
+    places = np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int)
+    return np.sort(ordered.index.to_numpy()[places])
+
+
+@torch.inference_mode()
+def by_corruption(
+    network: AgeNetwork, target: Regression, pixels: Tensor, age: np.ndarray, seed: int
+) -> pd.DataFrame:
+    """MAE, and its rise over that of the clean faces, in years: reports/robustness.csv.
+
+    Parameters
+    ----------
+    pixels : uint8 (n, side, side, 3)
+    age : years (n,)
+    """
+    architecture = network.architecture
+    device = next(network.parameters()).device
+    generator = torch.Generator().manual_seed(seed)
+
+    def estimate(images: Tensor) -> Tensor:
+        logits = network(normalise(images, architecture.mean, architecture.std))
+        return target.decode(logits.cpu())
+
+    estimates: dict[tuple[str, int], list[Tensor]] = {}
+    for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):
+        images = to_input(pixels, architecture.px, device, rows)
+        estimates.setdefault(CLEAN, []).append(estimate(images))
+        for name, (corrupt, strengths) in CORRUPTIONS.items():
+            for strength, setting in enumerate(strengths, start=1):
+                ages = estimate(corrupt(images, setting, generator))
+                estimates.setdefault((name, strength), []).append(ages)
+    mae = {key: np.abs(torch.cat(ages).numpy() - age).mean() for key, ages in estimates.items()}
+    clean = mae.pop(CLEAN)
+    return pd.DataFrame(
+        {
+            "corruption": name,
+            "strength": strength,
+            "mae": value,
+            "rise": value - clean,
+            "n": len(age),
+        }
+        for (name, strength), value in mae.items()
+    )
+
+
+def summary(corruptions: pd.DataFrame) -> dict[str, Number]:
+    """Mean rise over all corruptions and strengths, in years, and the faces that it is from."""
+    return {"mean_rise": number(corruptions["rise"].mean()), "n": int(corruptions["n"].iloc[0])}
