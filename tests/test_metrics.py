@@ -6,6 +6,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from faceage import baselines, metrics
+from faceage.bootstrap import Resamples
 
 BOUNDARIES = [18, 41, 61]
 RNG = np.random.default_rng(0)
@@ -14,12 +15,13 @@ GROUPS = pd.Series(np.arange(300).astype(str))
 
 
 def measure(age, predicted, groups=GROUPS, resamples=200):
-    return metrics.measure(metrics.per_face(age, predicted, BOUNDARIES), groups, resamples, seed=0)
+    faces = metrics.per_face(age, predicted, BOUNDARIES)
+    return metrics.measure(faces, Resamples(groups, resamples, seed=0))
 
 
 def test_a_perfect_predictor():
     result = measure(AGES, AGES)
-    zero = ("mae", "mse", "rmse", "bias", "median_error", "mae_low", "mae_high")
+    zero = ("mae", "balanced_mae", "mse", "rmse", "bias", "median_error", "mae_low", "mae_high")
     assert all(result[name] == 0 for name in zero)
     one = ("r2", "cs1", "cs3", "cs5", "cs10", "group_accuracy", "cs5_low")
     assert all(result[name] == 1 for name in one)
@@ -27,7 +29,7 @@ def test_a_perfect_predictor():
 
 def test_a_biased_predictor():
     result = measure(AGES, AGES + 4)
-    for name in ("mae", "rmse", "bias", "median_error"):
+    for name in ("mae", "balanced_mae", "rmse", "bias", "median_error"):
         assert result[name] == pytest.approx(4)
     assert (result["cs3"], result["cs5"]) == (0, 1)
     assert result["mse"] == pytest.approx(16)
@@ -50,22 +52,45 @@ def test_measures_agree_with_scikit_learn():
     assert result["cs5"] == pytest.approx(np.mean(np.abs(AGES - predicted) <= 5))
 
 
+def test_the_balanced_mae_counts_every_decade_the_same():
+    age = np.array([5.0, 5, 5, 25, 95])
+    result = measure(age, age + np.array([1, 1, 1, 4, 10]), pd.Series(list("abcde")))
+    assert result["balanced_mae"] == pytest.approx((1 + 4 + 10) / 3)
+
+
+def by_definition(age, predicted):
+    """mae, r2, cs3 and balanced_mae of one resample."""
+    absolute, decades = np.abs(predicted - age), age // 10
+    r2 = 1 - (absolute**2).sum() / ((age - age.mean()) ** 2).sum()
+    balanced = np.mean([absolute[decades == decade].mean() for decade in set(decades)])
+    return absolute.mean(), r2, np.mean(absolute <= 3), balanced
+
+
 def test_the_bootstrap_agrees_with_one_done_face_by_face():
     age, groups = AGES[:60], pd.Series(np.arange(60) // 3).astype(str)
     predicted = age + RNG.normal(2, 6, 60)
-    draws = metrics.bootstrap(metrics.per_face(age, predicted, BOUNDARIES), groups, 4000, seed=1)
+    result = measure(age, predicted, groups, resamples=4000)
 
     rng = np.random.default_rng(2)
     rows_of = [np.flatnonzero(groups == name) for name in groups.unique()]
     by_hand = []
-    for _ in range(4000):
+    for _ in range(2000):
         rows = np.concatenate([rows_of[n] for n in rng.integers(0, len(rows_of), len(rows_of))])
-        by_hand.append(
-            (mean_absolute_error(age[rows], predicted[rows]), r2_score(age[rows], predicted[rows]))
-        )
-    for name, values in zip(("mae", "r2"), np.array(by_hand).T):
+        by_hand.append(by_definition(age[rows], predicted[rows]))
+    for name, values in zip(("mae", "r2", "cs3", "balanced_mae"), np.array(by_hand).T):
+        found = [result[f"{name}_low"], result[f"{name}_high"]]
         expected, spread = np.quantile(values, [0.025, 0.975]), values.std()
-        assert np.quantile(draws[name], [0.025, 0.975]) == pytest.approx(expected, abs=0.2 * spread)
+        assert found == pytest.approx(expected, abs=0.25 * spread), name
+
+
+def test_all_intervals_come_from_the_same_draws():
+    predicted = AGES + RNG.normal(0, 6, 300)
+    faces = metrics.per_face(AGES, predicted, BOUNDARIES)
+    resamples = Resamples(GROUPS, 500, seed=0)
+    older, younger = faces["age"] >= 50, faces["age"] < 50
+    sums = resamples.sums(faces[older]) + resamples.sums(faces[younger])
+    pd.testing.assert_frame_equal(sums, resamples.sums(faces))
+    assert (sums["n"] == 300).all()
 
 
 def test_groups_that_err_together_widen_the_interval():
@@ -81,31 +106,45 @@ def test_groups_that_err_together_widen_the_interval():
 
 def test_one_face_has_no_r2():
     result = measure(np.array([30.0]), np.array([33.0]), pd.Series(["a"]))
-    assert result["r2"] is None
+    assert result["r2"] is result["r2_low"] is result["r2_high"] is None
     assert result["mae"] == result["mae_low"] == result["mae_high"] == 3
+    assert result["balanced_mae"] == result["balanced_mae_high"] == 3
 
 
-def test_groups_and_decades_have_names():
-    assert metrics.group_names(BOUNDARIES) == ["<18", "18-40", "41-60", ">60"]
-    ages = np.array([17.0, 17.99, 18.0, 40.9, 41.0, 60.0, 61.0])
-    assert list(metrics.group_index(ages, BOUNDARIES)) == [0, 0, 1, 1, 2, 2, 3]
-    assert list(metrics.decade_names(np.array([0, 9.9, 10, 116]))) == [
-        "000-009",
-        "000-009",
-        "010-019",
-        "110-119",
-    ]
+def test_every_measure_of_the_headline_has_its_interval():
+    result = measure(AGES, AGES + RNG.normal(0, 6, 300))
+    for name in ("mae", "balanced_mae", "rmse", "r2", "bias", "cs1", "cs10", "group_accuracy"):
+        assert result[f"{name}_low"] < result[name] < result[f"{name}_high"]
 
 
 def test_decades_add_up():
-    per_face = metrics.per_face(AGES, AGES + RNG.normal(0, 6, 300), BOUNDARIES)
-    table = metrics.by_decade(per_face, GROUPS, 200, seed=0)
+    faces = metrics.per_face(AGES, AGES + RNG.normal(0, 6, 300), BOUNDARIES)
+    table = metrics.by_decade(faces, Resamples(GROUPS, 200, seed=0))
     assert table["n"].sum() == 300
-    assert np.average(table["mae"], weights=table["n"]) == pytest.approx(
-        per_face["absolute"].mean()
-    )
+    assert np.average(table["mae"], weights=table["n"]) == pytest.approx(faces["absolute"].mean())
     assert (table["mae_low"] <= table["mae"]).all()
     assert (table["mae"] <= table["mae_high"]).all()
+
+
+def test_the_oldest_are_measured_on_their_own():
+    age = np.array([60.0, 70, 79, 80, 90])
+    faces = metrics.per_face(age, age - [0, 1, 2, 3, 4], BOUNDARIES)
+    older = metrics.of_older(faces, Resamples(pd.Series(list("abcde")), 200, seed=0))
+    assert (older["over_70"]["n"], older["over_70"]["mae"]) == (4, 2.5)
+    assert (older["over_80"]["n"], older["over_80"]["bias"]) == (2, -3.5)
+
+
+def test_nobody_over_sixty_is_no_number_and_no_error():
+    age = np.array([20.0, 30])
+    faces = metrics.per_face(age, age, BOUNDARIES)
+    older = metrics.of_older(faces, Resamples(pd.Series(["a", "b"]), 100, seed=0))
+    nothing = {"mae": None, "mae_low": None, "mae_high": None, "bias": None}
+    assert older == {"over_70": {"n": 0, **nothing}, "over_80": {"n": 0, **nothing}}
+
+
+def test_only_numbers_go_to_mlflow():
+    content = {"a": {"worst": "Asian", "gap": None, "n": 3, "enough": True}, "b": 1.5}
+    assert metrics.numbers_only(content) == {"a": {"n": 3}, "b": 1.5}
 
 
 def test_the_median_baseline_is_the_training_median():

@@ -34,7 +34,10 @@ def test_every_key_is_commented_or_obvious_and_none_has_a_default():
         ({"evaluate.groupings.group.boundaries": [41, 18, 61]}, "boundaries must rise"),
         ({"evaluate.groupings.group.names": ["young", "old"]}, "3 boundaries make 4 groups"),
         ({"evaluate.groupings.group.bounds": [2]}, "group.bounds is not a known key (did you mean"),
-        ({"evaluate.groupings.race": {"boundaries": [9], "names": ["a", "b"]}}, "name it otherwise"),
+        (
+            {"evaluate.groupings.race": {"boundaries": [9], "names": ["a", "b"]}},
+            "name it otherwise",
+        ),
         ({"evaluate.groupings": {}}, "must have one called group"),
         ({"evaluate.coverage": 90}, "evaluate.coverage is 90"),
         ({"train.augment.flip": float("nan")}, "train.augment.flip is nan"),

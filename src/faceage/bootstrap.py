@@ -26,12 +26,12 @@ class Resamples:
     def __init__(self, groups: pd.Series, count: int, seed: int) -> None:
         codes, names = pd.factorize(groups)
         self.code = pd.Series(codes, index=groups.index)
-        self.groups = len(names)
+        groups = len(names)
         random = np.random.default_rng(seed)
-        equal = np.full(self.groups, 1 / self.groups)
+        equal = np.full(groups, 1 / groups)
         # A group is drawn once on average: a byte holds every count that will ever occur.
         self.drawn = [
-            random.multinomial(self.groups, equal, size=min(CHUNK, count - start)).astype(np.uint8)
+            random.multinomial(groups, equal, size=min(CHUNK, count - start)).astype(np.uint8)
             for start in range(0, count, CHUNK)
         ]
 
@@ -43,9 +43,8 @@ class Resamples:
         faces : numbers, one row a face; the index tells which, and some may be left out
         """
         by_group = faces.groupby(self.code.loc[faces.index]).sum()
-        by_group = by_group.reindex(range(self.groups), fill_value=0)
-        values = by_group.to_numpy(dtype=float)
-        totals = np.concatenate([drawn.astype(float) @ values for drawn in self.drawn])
+        present, values = by_group.index.to_numpy(), by_group.to_numpy(dtype=float)
+        totals = np.concatenate([drawn[:, present].astype(float) @ values for drawn in self.drawn])
         return pd.DataFrame(totals, columns=faces.columns)
 
 

@@ -5,13 +5,15 @@ Corruptions and Perturbations, with what face crops meet besides: occlusion, rot
 Sizes are shares of the side, so that one strength means the same at every input size.
 """
 
+import io
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
-from torchvision.io import decode_jpeg, encode_jpeg
 from torchvision.transforms.v2.functional import gaussian_blur
 
 # Rec. 601 luma, as Pillow's conversion to grey.
@@ -41,14 +43,14 @@ def blur(images: Tensor, sigma: float, _: Generator) -> Tensor:
     """Gaussian blur; sigma is a share of the side."""
     pixels = sigma * images.shape[-1]
     # Three sigma to either side hold all of the kernel that counts.
-    return gaussian_blur(images, [2 * math.ceil(3 * pixels) + 1], [pixels])
+    return gaussian_blur(images, [2 * math.ceil(3 * pixels) + 1] * 2, [pixels] * 2)
 
 
 def jpeg(images: Tensor, quality: float, _: Generator) -> Tensor:
     """Write as JPEG of this quality, 1 to 100, and read again."""
-    pixels = (images * 255).round().to("cpu", torch.uint8)
-    files = encode_jpeg(list(pixels.contiguous()), int(quality))
-    return torch.stack(decode_jpeg(files)).to(images.device).float() / 255
+    pixels = (images * 255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1)
+    read = np.stack([_through_jpeg(image, int(quality)) for image in pixels.numpy()])
+    return torch.from_numpy(read).to(images.device).permute(0, 3, 1, 2).float() / 255
 
 
 def downscale(images: Tensor, factor: float, _: Generator) -> Tensor:
@@ -104,3 +106,9 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, float, float]]] = {
 def _luma(images: Tensor) -> Tensor:
     weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
     return (images * weights).sum(dim=1, keepdim=True)
+
+
+def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))

@@ -106,7 +106,9 @@ def of_older(faces: pd.DataFrame, resamples: Resamples) -> dict[str, dict[str, N
 
 
 def in_short(faces: pd.DataFrame, resamples: Resamples) -> dict[str, Number]:
-    """Those measures of these faces that tables show."""
+    """Those measures of these faces that tables show; of no faces there is their number only."""
+    if faces.empty:
+        return dict.fromkeys(COLUMNS) | {"n": 0}
     measured = measure(faces, resamples)
     return {name: measured[name] for name in COLUMNS}
 

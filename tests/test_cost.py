@@ -1,0 +1,21 @@
+"""What a face costs, where it can be counted by hand."""
+
+import torch
+from torch import nn
+
+from faceage import cost, networks
+
+
+def test_a_network_counted_by_hand(tmp_path):
+    architecture = networks.Architecture("none", 8, (0, 0, 0), (1, 1, 1), 0.0, 1)
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten())
+    network = networks.AgeNetwork(backbone, 4 * 64, architecture)
+    (tmp_path / "model.safetensors").write_bytes(b"12345")
+    (tmp_path / "model.json").write_bytes(b"12")
+    measured = cost.measure(network, tmp_path)
+    assert measured["parameters"] == 4 * 27 + 4 + 4 * 64 + 1
+    assert measured["multiply_adds"] == 64 * 4 * 27 + 4 * 64
+    assert (measured["bytes"], measured["px"], measured["device"]) == (7, 8, "cpu")
+    assert measured["cores"] == torch.get_num_threads()
+    assert measured["latency_ms"] > 0
+    assert measured["throughput"] > 1000 / measured["latency_ms"]
