@@ -1,16 +1,18 @@
 """What a face costs: size of the model, arithmetic, and time on this machine."""
 
+import statistics
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from faceage.networks import AgeNetwork
 
 BATCH = 64
-MIN_SECONDS = 1.0  # over which a time is averaged
+MIN_SECONDS = 1.0  # that are measured for
+WARM_UP = 2  # first passes that do not count: they allocate memory and choose algorithms
 
 
 @torch.inference_mode()
@@ -41,12 +43,12 @@ def measure(network: AgeNetwork, folder: Path) -> dict[str, Any]:
 
 def _seconds(network: AgeNetwork, images: torch.Tensor) -> float:
     """Median time of a forward pass, after warm-up, until the estimates are on the CPU."""
-    timer = Timer(
-        "network(images).cpu()",
-        globals={"network": network, "images": images},
-        num_threads=torch.get_num_threads(),
-    )
-    return float(timer.blocked_autorange(min_run_time=MIN_SECONDS).median)
+    times: list[float] = []
+    while len(times) < WARM_UP + 3 or sum(times) < MIN_SECONDS:
+        start = time.perf_counter()
+        network(images).cpu()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[WARM_UP:])
 
 
 def _name(device: torch.device) -> str:

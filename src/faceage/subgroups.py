@@ -76,7 +76,8 @@ def gaps(groups: pd.DataFrame) -> dict[str, dict[str, Any]]:
     ----------
     groups : result of `by_group`
     """
-    return {str(name): _gap(part[part["enough"]]) for name, part in groups.groupby("grouping")}
+    by_grouping = groups.groupby("grouping", sort=False)
+    return {str(name): _gap(part[part["enough"]]) for name, part in by_grouping}
 
 
 def _gap(groups: pd.DataFrame) -> dict[str, Any]:
