@@ -16,6 +16,11 @@ def simulated(count, seed):
     return np.maximum(predicted + random.normal(0, 1 + predicted / 10), 0), predicted
 
 
+def calibrated(count):
+    age, predicted = simulated(count, seed=1)
+    return Calibration.fit(age, predicted, coverage=0.9)
+
+
 def covered(calibration, age, predicted, low="low", high="high"):
     intervals = calibration.intervals(predicted)
     return ((intervals[low] <= age) & (age <= intervals[high])).to_numpy()
@@ -42,7 +47,7 @@ def test_coverage_over_many_calibrations_is_nominal(level):
 
 
 def test_by_age_the_coverage_is_nominal_in_every_bin_and_plain_it_is_not():
-    calibration = Calibration.fit(*simulated(20_000, 1), 0.9)
+    calibration = calibrated(20_000)
     age, predicted = simulated(20_000, seed=2)
     by_age = covered(calibration, age, predicted)
     plain = covered(calibration, age, predicted, "low_plain", "high_plain")
@@ -57,7 +62,7 @@ def test_by_age_the_coverage_is_nominal_in_every_bin_and_plain_it_is_not():
 
 
 def test_intervals_grow_where_errors_do_and_are_never_negative():
-    calibration = Calibration.fit(*simulated(5000, 1), 0.9)
+    calibration = calibrated(5000)
     intervals = calibration.intervals(np.array([0.5, 50.0, 95.0]))
     width = intervals["high"] - intervals["low"]
     assert width.is_monotonic_increasing
@@ -73,16 +78,14 @@ def test_a_perfect_model_has_intervals_of_no_width():
 
 
 def test_bins_with_too_few_faces_are_merged():
-    age, predicted = simulated(60, seed=1)
-    calibration = Calibration.fit(age, predicted, coverage=0.9)
+    calibration = calibrated(60)
     assert calibration.boundaries == []
     assert calibration.by_age == [calibration.plain]
     assert calibration.bin_faces == [60]
 
 
 def test_the_table_has_every_group_and_its_overall_row_is_the_mean():
-    age, predicted = simulated(3000, seed=1)
-    calibration = Calibration.fit(age, predicted, coverage=0.9)
+    calibration = calibrated(3000)
     age, predicted = simulated(500, seed=2)
     labels = pd.DataFrame({"gender": ["male", "not given"] * 250, "race": ["Asian"] * 500})
     intervals = calibration.intervals(predicted)
@@ -107,8 +110,7 @@ def test_too_few_calibration_faces_give_no_interval():
 
 
 def test_what_goes_with_the_model_is_plain_json():
-    age, predicted = simulated(3000, seed=1)
-    calibration = Calibration.fit(age, predicted, coverage=0.9)
+    calibration = calibrated(3000)
     content = json.loads(json.dumps(calibration.as_dict(), allow_nan=False))
     assert content["n"] == sum(entry["n"] for entry in content["by_age"]) == 3000
     assert content["by_age"][0]["from_predicted_age"] == 0

@@ -121,6 +121,10 @@ def test_the_run_is_in_mlflow_with_everything(repository, runs):
     (run,) = runs().to_dict(orient="records")
     metrics = json.loads((repository / "reports/metrics.json").read_text())
     assert run["metrics.test.mae"] == pytest.approx(metrics["test"]["mae"], abs=1e-3)
+    assert run["metrics.robustness.mean_rise"] == pytest.approx(
+        metrics["robustness"]["mean_rise"], abs=1e-3
+    )
+    assert run["metrics.cost.parameters"] > 0
     assert run["params.model"] == "test_resnet"
     assert run["params.train.epochs"] == "2"
     assert run["status"] == "FINISHED"

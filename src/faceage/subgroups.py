@@ -55,6 +55,9 @@ def by_group(
 def age_standardised_mae(part: pd.DataFrame, ages: pd.Series) -> float:
     """MAE, in years, that a group would have with the age mix of `ages`.
 
+    Ages at which the group has no face count with the bin that they fall into, the oldest with the
+    last.
+
     Parameters
     ----------
     part : rows of `metrics.per_face`
