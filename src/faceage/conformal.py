@@ -47,7 +47,7 @@ class Calibration:
         scores = np.abs(predicted - age)
         boundaries = merged_decades(predicted, SMALLEST_BIN)
         bins = bin_index(predicted, boundaries)
-        in_bins = [scores[bins == number] for number in range(len(boundaries) + 1)]
+        in_bins = [scores[bins == index] for index in range(len(boundaries) + 1)]
         return cls(
             coverage=coverage,
             faces=len(scores),
@@ -117,7 +117,7 @@ def coverage_by_group(
     for method, (low, high) in METHODS.items():
         width = intervals[high] - intervals[low]
         # A missing interval holds nothing and misses nothing.
-        covered = intervals[low].le(age).astype(float) * intervals[high].ge(age)
+        covered = (intervals[low].le(age) & intervals[high].ge(age)).astype(float)
         faces = pd.DataFrame({"covered": covered.where(width.notna()), "width": width})
         for grouping, names in groupings.items():
             for group, part in faces.groupby(names):

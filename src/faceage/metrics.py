@@ -99,7 +99,7 @@ def by_decade(faces: pd.DataFrame, resamples: Resamples) -> pd.DataFrame:
 
 
 def of_older(faces: pd.DataFrame, resamples: Resamples) -> dict[str, dict[str, Number]]:
-    """Do the same for the faces of 70 and of 80 years and over, few as they may be."""
+    """MAE, bias and number of the faces of 70, and of 80 years and over, few as they may be."""
     return {
         name: in_short(faces[faces["age"] >= first], resamples) for name, first in OLDER.items()
     }
