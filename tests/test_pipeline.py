@@ -178,6 +178,9 @@ def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, 
     artifacts = mlflow.artifacts.list_artifacts(run_id=run["run_id"])
     assert {artifact.path for artifact in artifacts} >= {"reports"}
     assert mlflow.pyfunc.load_model(f"runs:/{run['run_id']}/model")
+    again = call(*command[:-4], *command[-2:], cwd=repository)
+    assert executed(again) == ["report"], "the rest is in the run cache"
+    assert len(runs()) == len(before) + 1
     compared = call("dvc", "metrics", "diff", "HEAD", "small", cwd=repository).stdout
     assert "test.mae" in compared
     assert (
