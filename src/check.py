@@ -10,18 +10,21 @@ Writes data/checked.txt, always the same: the other stages wait for it, and reru
 from pathlib import Path
 
 from faceage import networks, sources
+from faceage.optimisation import Schedule, make_optimizer
 from faceage.outputs import whole_file
 from faceage.params import Params, load
 from faceage.stage import run
-from faceage.targets import Regression
+from faceage.targets import AUXILIARY
 
 
 def main() -> None:
-    """Check the keys and values, then build the network and open the source as a trial."""
+    """Check keys and values, then build network and optimiser and open the source as a trial."""
     params = load(Params)
-    train = params.train
-    architecture = networks.resolve(params.model, train.px, train.dropout, Regression.outputs)
-    networks.build(architecture, params.weights)
+    outputs = 1 + AUXILIARY if params.target.gender or params.target.race else 1
+    architecture = networks.resolve(params.model, params.train, params.target, outputs)
+    network = networks.build(architecture, params.weights)
+    optimizer = make_optimizer(network, params.train, params.train.lr)
+    Schedule(optimizer, params.train, epochs=1, steps=1)
     if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
         with sources.open_source(params.data.source):
             pass

@@ -9,105 +9,66 @@ Writes reports/metrics.json (the headline), reports/predictions.csv, reports/con
        logs to MLflow
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from faceage import (
-    age_checks,
     baselines,
-    classification,
-    conformal,
     cost,
     devices,
+    evaluation,
     faces,
     metrics,
     repository,
     robustness,
     saved_model,
-    subgroups,
     tables,
     tracking,
 )
-from faceage.age_bins import bin_index, decade_names
-from faceage.bootstrap import Resamples
 from faceage.inference import predict
-from faceage.networks import AgeNetwork
 from faceage.outputs import write_csv, write_json
-from faceage.params import EvaluateParams, Grouping, load
+from faceage.params import EvaluateParams, load
 from faceage.stage import run
-from faceage.targets import Regression
 
 
 def main() -> None:
-    """Estimate the age of every face of val and test, then measure from all sides."""
+    """Let the model look at every face of val and test, then measure from all sides."""
     params = load(EvaluateParams)
-    settings, seed = params.evaluate, params.seed
     about = saved_model.describe()
     with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
         parts = tables.read_parts()
-        val, test = parts["val"], parts["test"]
-        age = test["age"].to_numpy(dtype=float)
-        labels = subgroups.labels(test)
         pixels = decode(parts)
         network, target = saved_model.load()
         network = network.to(devices.pick())
-
-        predicted = model_ages(network, target, pixels["test"])
-        estimates = {"model": predicted, **baseline_ages(parts)}
-        boundaries = settings.groupings["group"].boundaries
-        errors = {name: metrics.per_face(age, ages, boundaries) for name, ages in estimates.items()}
-        resamples = Resamples(test["group"], settings.bootstrap, seed)
-        measured = {name: metrics.measure(each, resamples) for name, each in errors.items()}
-        decades = metrics.by_decade(errors["model"], resamples)
-        groups = subgroups.by_group(errors["model"], labels, resamples, settings.min_group)
-
-        thresholds = age_checks.by_threshold(age, predicted)
-        single_ages = age_checks.by_single_age(age, predicted)
-        classes = classification.by_grouping(age, predicted, settings.groupings)
-
-        calibration = conformal.Calibration.fit(
-            val["age"].to_numpy(dtype=float),
-            model_ages(network, target, pixels["val"]),
-            settings.coverage,
-        )
-        intervals = calibration.intervals(predicted)
-        coverage = conformal.coverage_by_group(age, intervals, labels)
-
-        rows = robustness.sample(test, settings.robustness_faces, seed)
-        corrupted = robustness.by_corruption(network, target, pixels["test"][rows], age[rows], seed)
+        logits = {name: predict(network, pixels[name], torch.float32) for name in pixels}
         costs = cost.measure(network, saved_model.FOLDER)
 
-        headline = {
-            "synthetic": about["synthetic"],
-            "test": measured.pop("model"),
-            "baselines": measured,
-            "decades": dict(zip(decades["decade"], decades["mae"], strict=True)),
-            "older": metrics.of_older(errors["model"], resamples),
-            "subgroups": subgroups.gaps(groups),
-            "age_checks": age_checks.summary(age, thresholds, single_ages),
-            "intervals": conformal.summary(coverage),
-            "classification": classification.summary(classes),
-            "robustness": robustness.summary(corrupted),
-        }
+        if parts["test"]["age"].isna().any():
+            measured = evaluation.of_classes(params, parts, target, logits)
+        else:
+            measured = evaluation.of_ages(params, parts, target, logits, baseline_ages(parts))
+            rows = robustness.sample(parts["test"], params.evaluate.robustness_faces, params.seed)
+            age = parts["test"]["age"].to_numpy(dtype=float)[rows]
+            corrupted = robustness.by_corruption(
+                network, target, pixels["test"][rows], age, params.seed
+            )
+            measured.tables["robustness"] = corrupted
+            measured.headline["robustness"] = robustness.summary(corrupted)
+
+        headline = {"synthetic": about["synthetic"]} | measured.headline
         write_json("reports/metrics.json", headline)
-        write_json("reports/conformal.json", calibration.as_dict())
+        write_json("reports/conformal.json", measured.conformal)
         write_json("reports/cost.json", costs)
-        for name, table in {
-            "predictions": predictions(test, predicted, intervals, settings.groupings),
-            "decades": decades,
-            "subgroups": groups,
-            "age_checks": thresholds,
-            "ages_18_30": single_ages,
-            "coverage": coverage,
-            "classification": classes,
-            "robustness": corrupted,
-        }.items():
+        for name, columns in evaluation.TABLES.items():
+            table = measured.tables.get(name, pd.DataFrame(columns=columns))
             write_csv(f"reports/{name}.csv", table)
         tracked.log_metrics(metrics.numbers_only(headline | {"cost": costs}))
         tracked.set_tags(repository.lock_tags())
-    print(f"test MAE {headline['test']['mae']:.2f} years on {len(test)} faces")
+    print(f"measured on {len(parts['test'])} test faces:", in_words(headline["test"]))
 
 
 def decode(parts: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
@@ -117,11 +78,6 @@ def decode(parts: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
         name: faces.decode(parts[name], tables.image_bytes(parts[name]["face"]), side)
         for name in ("val", "test")
     }
-
-
-def model_ages(network: AgeNetwork, target: Regression, pixels: Tensor) -> np.ndarray:
-    """Ages, in years, that the model sees in the faces."""
-    return target.decode(predict(network, pixels, torch.float32)).numpy().astype(float)
 
 
 def baseline_ages(parts: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
@@ -138,29 +94,11 @@ def baseline_ages(parts: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
     }
 
 
-def predictions(
-    test: pd.DataFrame,
-    predicted: np.ndarray,
-    intervals: pd.DataFrame,
-    groupings: dict[str, Grouping],
-) -> pd.DataFrame:
-    """One row a test face, codes written out: reports/predictions.csv."""
-    age = test["age"].to_numpy(dtype=float)
-    names = subgroups.labels(test).replace(subgroups.NOT_GIVEN, None)
-    table = test[["face", "path", "age"]].assign(
-        predicted=predicted,
-        error=predicted - age,
-        gender=names["gender"],
-        race=names["race"],
-        decade=decade_names(age),
-        predicted_decade=decade_names(predicted),
-        **intervals,
-    )
-    for name, grouping in groupings.items():
-        groups = np.array(grouping.names)
-        table[name] = groups[bin_index(age, grouping.boundaries)]
-        table[f"predicted_{name}"] = groups[bin_index(predicted, grouping.boundaries)]
-    return table.sort_values("face")
+def in_words(test: dict[str, Any]) -> str:
+    """The headline for the terminal."""
+    if "mae" in test:
+        return f"MAE {test['mae']:.2f} years"
+    return f"accuracy {test['accuracy']:.1%}"
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def main() -> None:
     shares = {part: getattr(split, part) for part in tables.PARTS}
 
     faces = tables.read_faces()
-    faces["bin"] = splitting.age_bins(faces["age"], split.bin_years, split.min_bin)
+    ages, classes = faces["age"], faces["age_class"]
+    has_ages = bool(ages.notna().all())
+    faces["bin"] = splitting.age_bins(ages, split.bin_years, split.min_bin) if has_ages else classes
     faces["part"] = splitting.assign(faces, shares, params.seed)
 
     missing = [part for part in tables.PARTS if part not in set(faces["part"])]

@@ -8,93 +8,124 @@ Killed at any moment and started again, it goes on from the last finished epoch.
 """
 
 import hashlib
+import math
+from functools import partial
 from importlib.metadata import version
 
 import pandas as pd
 import torch
 
-from faceage import devices, faces, networks, pyfunc, repository, saved_model, tables, tracking
+from faceage import (
+    devices,
+    faces,
+    networks,
+    pyfunc,
+    repository,
+    saved_model,
+    tables,
+    targets,
+    tracking,
+)
 from faceage.checkpoints import Checkpoint, fingerprint
 from faceage.outputs import write_csv
-from faceage.params import TrainParams, load
+from faceage.params import TrainParams, as_dict, load
+from faceage.settings import Train
 from faceage.stage import UserError, run
-from faceage.targets import Regression
-from faceage.training import Epoch, Part, Training, fit
+from faceage.training import Epoch, Fitted, Part, Task, check_monitor, fit
 
 # What a copy of the model needs at least to run elsewhere.
 MODEL_REQUIREMENTS = ("torch", "torchvision", "timm", "safetensors", "pillow", "pandas", "psutil")
 
 
 def main() -> None:
-    """Build the network, decode the faces, train, save."""
+    """Decode the faces, train each member, save them as one model."""
     params = load(TrainParams)
     settings = params.train
     device = devices.pick()
-    torch.manual_seed(params.seed)
-    architecture = networks.resolve(params.model, settings.px, settings.dropout, Regression.outputs)
-    network = networks.build(architecture, params.weights).to(device)
-
     key = fingerprint("train", params)
-    checkpoint = Checkpoint(key)
-    interrupted = checkpoint.load() or {}
+    interrupted = Checkpoint(key).load() or {}
     with tracking.open_run(params.tracking, key, interrupted.get("run_id")) as tracked:
-        train, val, synthetic = read_faces()
-        target = Regression.fit(train.ages, settings.loss_beta)
-        steps = max(1, len(train.ages) // settings.batch_size)
-        training = Training(network, target, settings, params.seed, steps)
-        resolved = architecture.as_dict() | {
-            "device": str(device),
-            "precision": str(training.dtype),
-        }
-        tracked.log_params(vars(params) | {"train": settings.model_dump(), "resolved": resolved})
-        print(
-            f"{params.model} at {architecture.px} px on {device} in {training.dtype}, {steps} steps"
-        )
+        train, val, synthetic = read_faces(params)
+        check_monitor(train.labels, settings)
+        target = targets.fit(train.labels, params.target, params.groupings)
+        task = Task(target, settings, train, val, params.groupings["group"].boundaries)
+        architecture = networks.resolve(params.model, settings, params.target, target.outputs)
+        resolved = architecture.as_dict() | {"device": str(device)}
+        tracked.log_params(as_dict(params) | {"resolved": resolved})
+        print(f"{params.model} at {architecture.px} px on {device}, target {params.target.name}")
 
-        def after_epoch(epoch: Epoch, speed: dict[str, float]) -> None:
-            print(
-                f"epoch {epoch.epoch:3}/{settings.epochs}  train loss {epoch.train_loss:.4f}"
-                f"  val loss {epoch.val_loss:.4f}  val MAE {epoch.val_mae:.2f} years"
-                f"  {speed['seconds']:.0f} s",
-                flush=True,
-            )
-            tracked.log_metrics(vars(epoch) | speed, step=epoch.epoch)
+        members = []
+        for member in range(1, settings.members + 1):
+            seed = params.seed + member - 1
+            torch.manual_seed(seed)
+            network = networks.build(architecture, params.weights).to(device)
+            checkpoint = Checkpoint(key, member)
+            after_epoch = partial(report_epoch, tracked, settings, member)
+            members.append(fit(network, task, seed, checkpoint, tracked.run_id, after_epoch))
 
-        fitted = fit(training, train, val, checkpoint, tracked.run_id, after_epoch)
         about = {
-            "training": {
-                "seed": params.seed,
+            "training": as_dict(params)
+            | {
                 "weights": describe_weights(params.weights),
-                "faces": len(train.ages),
-                "val_mae": fitted.best.val_mae,
-                "best_epoch": fitted.best.epoch,
-                "epochs_run": len(fitted.history),
-                **settings.model_dump(),
+                "faces": len(train.labels),
+                "best_epochs": [member.best.epoch for member in members],
+                "val_mae": [member.best.val_mae for member in members],
             },
             "synthetic": synthetic,
             "fingerprint": key,
             "versions": {name: version(name) for name in ("torch", "timm", "safetensors")},
         }
-        saved_model.save(fitted.weights, architecture, target, about)
-        write_csv("reports/history.csv", pd.DataFrame(vars(row) for row in fitted.history))
+        saved_model.save([member.weights for member in members], architecture, target, about)
+        write_csv("reports/history.csv", history(members))
         requirements = [f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS]
         print("logging the model", flush=True)
         pyfunc.log(tracked, saved_model.FOLDER, requirements)
-    checkpoint.clear()
+    Checkpoint(key).clear()
 
 
-def read_faces() -> tuple[Part, Part, bool]:
+def read_faces(params: TrainParams) -> tuple[Part, Part, bool]:
     """Decode the parts train and val; say whether any of their faces is synthetic."""
     parts = tables.read_parts()
     if len(parts["train"]) < 2:
         raise UserError("train: the part train has fewer than 2 faces; add faces to data.source")
     side = faces.stored_side(pd.concat(parts.values()))
+    classes = params.groupings[params.target.groups].names
     decoded = []
     for name in ("train", "val"):
         table = parts[name]
         pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
-        decoded.append(Part(pixels, torch.tensor(table["age"].to_numpy(), dtype=torch.float32)))
+        decoded.append(Part(pixels, targets.labels(table, classes)))
     return decoded[0], decoded[1], bool(parts["train"]["synthetic"].any())
+
+
+def report_epoch(
+    tracked: tracking.Run, settings: Train, member: int, epoch: Epoch, speed: dict[str, float]
+) -> None:
+    """Print an epoch as a line and log it; of an ensemble under the member's name."""
+    of_members = f"member {member}/{settings.members}  " if settings.members > 1 else ""
+    print(
+        f"{of_members}epoch {epoch.epoch:3}/{epochs(settings)}  train loss {epoch.train_loss:.4f}"
+        f"  val loss {epoch.val_loss:.4f}  val MAE {epoch.val_mae:.2f} years"
+        f"  accuracy {epoch.val_accuracy:.1%}  {speed['seconds']:.0f} s",
+        flush=True,
+    )
+    measured = {k: v for k, v in vars(epoch).items() if not math.isnan(v)} | speed
+    named = {f"member{member}": measured} if settings.members > 1 else measured
+    tracked.log_metrics(named, step=epoch.epoch)
+
+
+def epochs(settings: Train) -> int:
+    """Epochs of all phases, at most."""
+    return sum(phase.epochs or settings.epochs for phase in settings.phases)
+
+
+def history(members: list[Fitted]) -> pd.DataFrame:
+    """One row an epoch of each member."""
+    return pd.DataFrame(
+        {"member": number} | vars(epoch)
+        for number, member in enumerate(members, start=1)
+        for epoch in member.history
+    )
 
 
 def describe_weights(weights: str) -> str:

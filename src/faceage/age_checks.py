@@ -15,6 +15,10 @@ CHALLENGE = 25  # the threshold that shops use, in years
 AGES = range(18, 31)  # thresholds, and the single ages whose errors matter there
 
 
+THRESHOLD_COLUMNS = ("threshold", "false_positive_rate", "adults_turned_away")
+AGE_COLUMNS = ("age", "n", "mae")
+
+
 def by_threshold(age: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     """Error rates of "at least 18" for each threshold of `AGES`: reports/age_checks.csv.
 

@@ -1,43 +1,50 @@
 """Random changes to a whole batch of images, on the device that holds it."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from faceage.params import Augment
+from faceage.settings import Affine, Erase, Flip, Grey, Jitter, Noise, Transform
 
 # Rec. 601 luma, as Pillow's conversion to grey.
 LUMA = (0.299, 0.587, 0.114)
 
 
-def augment(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
-    """Mirror, move, recolour and blank parts of images: float (n, 3, px, px) in 0..1.
+def augment(images: Tensor, transforms: Sequence[Transform], generator: Generator) -> Tensor:
+    """Apply the transforms one after the other, each to every image with chances of its own.
 
     All chances come from `generator`, which lives on the CPU: the same seed gives the same
     augmentation on every device.
+
+    Parameters
+    ----------
+    images : float (n, 3, px, px) in 0..1
     """
-    images = _move(images, settings, generator)
-    if settings.jitter:
-        images = _jitter(images, settings.jitter, generator)
-    if settings.erase:
-        images = _erase(images, settings.erase, generator)
+    for transform in transforms:
+        images = TRANSFORMS[transform.name](images, transform, generator)
     return images
 
 
-def _move(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
-    """Mirror, rotate, zoom and shift in one resampling; borders are repeated."""
+def _flip(images: Tensor, settings: Flip, generator: Generator) -> Tensor:
+    chosen = _choose(images, settings.p, generator)
+    return torch.where(chosen, images.flip(-1), images)
+
+
+def _affine(images: Tensor, settings: Affine, generator: Generator) -> Tensor:
+    """Rotate, zoom and shift in one resampling; borders are repeated."""
     count = len(images)
     angle = math.radians(settings.rotate) * _spread(count, generator)
     scale = 1 + settings.zoom * _spread(count, generator)
-    mirror = torch.where(torch.rand(count, generator=generator) < settings.flip, -1.0, 1.0)
     # Coordinates run from -1 to 1, so a share of the side is twice that.
     shift = 2 * settings.shift * torch.stack([_spread(count, generator) for _ in range(2)], dim=1)
     cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
     matrix = torch.stack(
         [
-            torch.stack([mirror * cos, -mirror * sin, shift[:, 0]], dim=1),
+            torch.stack([cos, -sin, shift[:, 0]], dim=1),
             torch.stack([sin, cos, shift[:, 1]], dim=1),
         ],
         dim=1,
@@ -46,9 +53,10 @@ def _move(images: Tensor, settings: Augment, generator: Generator) -> Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _jitter(images: Tensor, strength: float, generator: Generator) -> Tensor:
+def _jitter(images: Tensor, settings: Jitter, generator: Generator) -> Tensor:
     """Change brightness, contrast (about the mean luma) and saturation, in this order."""
-    factors = 1 + strength * torch.stack([_spread(len(images), generator) for _ in range(3)])
+    strengths = torch.tensor([[settings.brightness], [settings.contrast], [settings.saturation]])
+    factors = 1 + strengths * torch.stack([_spread(len(images), generator) for _ in range(3)])
     brightness, contrast, saturation = factors.to(images.device)[..., None, None, None]
     images = images * brightness
     luma = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
@@ -58,10 +66,10 @@ def _jitter(images: Tensor, strength: float, generator: Generator) -> Tensor:
     return torch.lerp(grey, images, saturation).clamp(0, 1)
 
 
-def _erase(images: Tensor, probability: float, generator: Generator) -> Tensor:
+def _erase(images: Tensor, settings: Erase, generator: Generator) -> Tensor:
     """Paint a rectangle of a fifth to half of each side grey (Zhong et al. 2017)."""
     count, _, height, width = images.shape
-    chosen = torch.rand(count, generator=generator) < probability
+    chosen = torch.rand(count, generator=generator) < settings.p
     size = 0.2 + 0.3 * torch.rand(2, count, generator=generator)
     start = torch.rand(2, count, generator=generator) * (1 - size)
 
@@ -74,5 +82,32 @@ def _erase(images: Tensor, probability: float, generator: Generator) -> Tensor:
     return images.masked_fill(box[:, None].to(images.device), 0.5)
 
 
+def _grey(images: Tensor, settings: Grey, generator: Generator) -> Tensor:
+    luma = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
+    chosen = _choose(images, settings.p, generator)
+    return torch.where(chosen, (images * luma).sum(dim=1, keepdim=True), images)
+
+
+def _noise(images: Tensor, settings: Noise, generator: Generator) -> Tensor:
+    sd = settings.sd * torch.rand(len(images), 1, 1, 1, generator=generator)
+    noise = sd * torch.randn(images.shape, generator=generator)
+    return (images + noise.to(images.device)).clamp(0, 1)
+
+
+def _choose(images: Tensor, probability: float, generator: Generator) -> Tensor:
+    chosen = torch.rand(len(images), generator=generator) < probability
+    return chosen.view(-1, 1, 1, 1).to(images.device)
+
+
 def _spread(count: int, generator: Generator) -> Tensor:
     return 2 * torch.rand(count, generator=generator) - 1
+
+
+TRANSFORMS: dict[str, Callable[[Tensor, Any, Generator], Tensor]] = {
+    "flip": _flip,
+    "affine": _affine,
+    "jitter": _jitter,
+    "erase": _erase,
+    "grey": _grey,
+    "noise": _noise,
+}

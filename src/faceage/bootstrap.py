@@ -47,6 +47,12 @@ class Resamples:
         totals = np.concatenate([drawn[:, present].astype(float) @ values for drawn in self.drawn])
         return pd.DataFrame(totals, columns=faces.columns)
 
+    def interval_of_mean(self, values: np.ndarray) -> tuple[float, float]:
+        """Interval of the mean of a number for each face, (n,) in the order of the groups."""
+        faces = pd.DataFrame({"value": values, "n": 1.0}, index=self.code.index)
+        sums = self.sums(faces.astype(float))
+        return interval(sums["value"] / sums["n"])
+
 
 def interval(draws: pd.Series) -> tuple[float, float]:
     """Percentile interval of a measure; resamples in which it could not be had are left out."""

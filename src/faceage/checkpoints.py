@@ -4,7 +4,6 @@ DVC deletes a stage's outputs before it runs, so a checkpoint is none of them. I
 real repository (`DVC_ROOT`), where queued experiments, whose own tree is temporary, find it again.
 """
 
-import dataclasses
 import hashlib
 import json
 import shutil
@@ -15,6 +14,7 @@ import torch
 import yaml
 
 from faceage.outputs import whole_file
+from faceage.params import as_dict
 from faceage.repository import root
 
 
@@ -29,8 +29,7 @@ def fingerprint(stage: str, params: Any) -> str:
     """
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
     digest = hashlib.sha256()
-    sections = {f.name: getattr(params, f.name) for f in dataclasses.fields(params)}
-    digest.update(json.dumps(sections, default=lambda s: s.model_dump(), sort_keys=True).encode())
+    digest.update(json.dumps(as_dict(params), sort_keys=True).encode())
     for path in sorted(pipeline["stages"][stage]["deps"]):
         with Path(path).open("rb") as file:
             digest.update(path.encode() + hashlib.file_digest(file, "sha256").digest())
@@ -38,11 +37,11 @@ def fingerprint(stage: str, params: Any) -> str:
 
 
 class Checkpoint:
-    """The last finished epoch of the training named `fingerprint`."""
+    """The last finished epoch of a member of the training named `fingerprint`."""
 
-    def __init__(self, fingerprint: str) -> None:
+    def __init__(self, fingerprint: str, member: int = 1) -> None:
         self.folder = root() / ".checkpoints" / fingerprint
-        self.path = self.folder / "last.pt"
+        self.path = self.folder / f"member{member}.pt"
 
     def load(self) -> dict[str, Any] | None:
         """State that `save` kept, or None. Nothing is unpickled but tensors and plain values."""
@@ -57,5 +56,5 @@ class Checkpoint:
             torch.save(state, part)
 
     def clear(self) -> None:
-        """Forget a training that has ended."""
+        """Forget a training that has ended, all members of it."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -8,26 +8,42 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_
 
 from faceage.age_bins import bin_index, decade_index
 from faceage.metrics import Number, number
-from faceage.params import Grouping
+from faceage.settings import Grouping
+from faceage.targets import Learned
+
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_kappa")
+# Numbers of the true and of the estimated class, (n,) each, by grouping.
+COLUMNS = ("grouping", *SCORES, "n")
+Classes = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def by_grouping(
-    age: np.ndarray, predicted: np.ndarray, groupings: Mapping[str, Grouping]
-) -> pd.DataFrame:
-    """Measure every grouping, and decades, in a row: reports/classification.csv.
+def classes(
+    age: np.ndarray, predicted: np.ndarray, groupings: Mapping[str, Grouping], learned: Learned
+) -> Classes:
+    """Classes of every grouping, and decades.
+
+    The estimate of a grouping that the model has learned is the class that it finds most likely;
+    of the others, the class of the estimated age.
 
     Parameters
     ----------
     age, predicted : years (n,)
+    learned : classes that the model learns and finds most likely, if it learns classes
     """
-    classes = {
-        name: (bin_index(age, grouping.boundaries), bin_index(predicted, grouping.boundaries))
-        for name, grouping in groupings.items()
-    }
-    classes["decade"] = decade_index(age), decade_index(predicted)
+    found = {}
+    for name, grouping in groupings.items():
+        estimated = bin_index(predicted, grouping.boundaries)
+        if learned and list(learned[0]) == list(grouping.boundaries):
+            estimated = learned[1].numpy()
+        found[name] = bin_index(age, grouping.boundaries), estimated
+    return found | {"decade": (decade_index(age), decade_index(predicted))}
+
+
+def by_grouping(found: Classes) -> pd.DataFrame:
+    """Measure every grouping in a row: reports/classification.csv."""
     return pd.DataFrame(
-        {"grouping": name} | scores(true, estimated) | {"n": len(age)}
-        for name, (true, estimated) in classes.items()
+        {"grouping": name} | scores(true, estimated) | {"n": len(true)}
+        for name, (true, estimated) in found.items()
     )
 
 

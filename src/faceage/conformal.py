@@ -96,6 +96,9 @@ def half_width(scores: np.ndarray, coverage: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.nan
 
 
+COLUMNS = ("method", "grouping", "group", "n", "coverage", "mean_width")
+
+
 def coverage_by_group(
     age: np.ndarray, intervals: pd.DataFrame, labels: pd.DataFrame
 ) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from faceage.networks import AgeNetwork
+from faceage.networks import Model
 
 BATCH = 64
 MIN_SECONDS = 1.0  # that are measured for
@@ -16,7 +16,7 @@ WARM_UP = 2  # first passes that do not count: they allocate memory and choose a
 
 
 @torch.inference_mode()
-def measure(network: AgeNetwork, folder: Path) -> dict[str, Any]:
+def measure(network: Model, folder: Path) -> dict[str, Any]:
     """Parameters, multiply-adds a face, bytes in `folder`, latency and throughput.
 
     latency_ms: median for one face; throughput: faces a second in batches of 64. Both in float32
@@ -41,7 +41,7 @@ def measure(network: AgeNetwork, folder: Path) -> dict[str, Any]:
     }
 
 
-def _seconds(network: AgeNetwork, images: torch.Tensor) -> float:
+def _seconds(network: Model, images: torch.Tensor) -> float:
     """Median time of a forward pass, after warm-up, until the estimates are on the CPU."""
     times: list[float] = []
     while len(times) < WARM_UP + 3 or sum(times) < MIN_SECONDS:

@@ -1,19 +1,30 @@
 """Forward passes over many faces."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from faceage.faces import normalise, slices, to_input
-from faceage.networks import AgeNetwork
+from faceage.networks import AgeNetwork, Model
 from faceage.progress import bar
 
 BATCH = 256
 
 
 @torch.inference_mode()
-def predict(network: AgeNetwork, pixels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Logits of faces, in float32 on the CPU: uint8 (n, side, side, 3) to (n, outputs)."""
+def predict(
+    network: AgeNetwork | Model,
+    pixels: Tensor,
+    dtype: torch.dtype,
+    through: nn.Module | None = None,
+) -> Tensor:
+    """Logits of faces, in float32 on the CPU: uint8 (n, side, side, 3) to (n, k).
+
+    Parameters
+    ----------
+    through : a part of the network that gives something else than logits, its backbone say
+    """
     network.eval()
+    apply = through or network
     architecture = network.architecture
     device = next(network.parameters()).device
     batches = list(slices(len(pixels), BATCH))
@@ -21,6 +32,6 @@ def predict(network: AgeNetwork, pixels: Tensor, dtype: torch.dtype) -> Tensor:
     for rows in bar(batches, "predict", "batch"):
         images = to_input(pixels, architecture.px, device, rows)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            output = network(normalise(images, architecture.mean, architecture.std))
+            output = apply(normalise(images, architecture.mean, architecture.std))
         logits.append(output.float().cpu())
     return torch.cat(logits)

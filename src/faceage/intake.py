@@ -6,37 +6,21 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from itertools import islice, repeat
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from faceage import images, utkface
 from faceage.duplicates import fingerprint, near_groups
-from faceage.params import Data
 from faceage.progress import bar
+from faceage.readers import Labels, NoLabel, Reader
+from faceage.reasons import Reason
+from faceage.settings import Data
 from faceage.sources import Source, Unreadable
 
 # Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
 CHUNK = 256
-
-
-class Reason(StrEnum):
-    """Every reason for which a file is not used."""
-
-    UNREADABLE = "unreadable"
-    EMPTY = "empty file"
-    NOT_AN_IMAGE = "not an image"
-    UNPARSEABLE = "unparseable name"
-    AGE = "age out of range"
-    TOO_SMALL = "too small"
-    TOO_LARGE = "too large"
-    TRUNCATED = "truncated"
-    DAMAGED = "damaged"
-    COPY = "byte-identical copy"
-    CONFLICT = "byte-identical copies with conflicting ages"
 
 
 class Rejected(NamedTuple):
@@ -53,23 +37,24 @@ class Candidate:
 
     path: str
     face: str  # sha256 of the bytes, hexadecimal
-    labels: utkface.Labels
+    labels: Labels
     width: int
     height: int
     synthetic: bool
     fingerprint: np.ndarray
 
 
-def inspect(source: Source, data: Data) -> tuple[list[Candidate], list[Rejected]]:
-    """Read and decode every file once."""
+def inspect(source: Source, reader: Reader, data: Data) -> tuple[list[Candidate], list[Rejected]]:
+    """Read and decode every file once; files that are only listed count as found."""
     found: list[Candidate | Rejected] = []
-    names = bar(source.names, "ingest", "file")
+    names = bar(reader.images, "ingest", "file")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for chunk in _chunks(iter(names)):
             contents = [_read(source, name) for name in chunk]
-            found += threads.map(_inspect, chunk, contents, repeat(data))
+            found += threads.map(_inspect, chunk, contents, repeat(reader), repeat(data))
     kept = [item for item in found if isinstance(item, Candidate)]
-    return kept, [item for item in found if isinstance(item, Rejected)]
+    absent = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
+    return kept, [item for item in found if isinstance(item, Rejected)] + absent
 
 
 def resolve_copies(found: list[Candidate]) -> tuple[list[Candidate], list[Rejected]]:
@@ -82,9 +67,9 @@ def resolve_copies(found: list[Candidate]) -> tuple[list[Candidate], list[Reject
         copies[candidate.face].append(candidate)
     kept, rejected = [], []
     for first, *others in copies.values():
-        ages = sorted({first.labels.age, *(other.labels.age for other in others)})
+        ages = sorted({_said_age(copy.labels) for copy in [first, *others]})
         if len(ages) > 1:
-            detail = f"ages {', '.join(map(str, ages))}"
+            detail = f"ages {', '.join(ages)}"
             rejected += [Rejected(copy.path, Reason.CONFLICT, detail) for copy in [first, *others]]
         else:
             kept.append(_agreed(first, others))
@@ -109,6 +94,7 @@ def rows(source: Source, kept: list[Candidate], groups: list[str]) -> Iterator[d
             "face": candidate.face,
             "image": {"bytes": source.read(candidate.path), "path": _printable(candidate.path)},
             "age": candidate.labels.age,
+            "age_class": candidate.labels.age_class,
             "gender": candidate.labels.gender,
             "race": candidate.labels.race,
             "group": group,
@@ -125,17 +111,23 @@ def count_reasons(rejected: list[Rejected]) -> dict[str, int]:
 
 
 def summary(
-    origin: str, kept: list[Candidate], rejected: list[Rejected], groups: list[str]
+    origin: str,
+    layout: str,
+    kept: list[Candidate],
+    rejected: list[Rejected],
+    groups: list[str],
 ) -> dict[str, Any]:
     """Content of reports/ingest.json."""
     shared = [count for count in Counter(groups).values() if count > 1]
     return {
         "source": origin,
+        "layout": layout,
         "synthetic": any(candidate.synthetic for candidate in kept),
         "found": len(kept) + len(rejected),
         "kept": len(kept),
         "rejected": count_reasons(rejected),
         "missing": {
+            "age": sum(candidate.labels.age is None for candidate in kept),
             "gender": sum(candidate.labels.gender is None for candidate in kept),
             "race": sum(candidate.labels.race is None for candidate in kept),
         },
@@ -155,7 +147,9 @@ def _read(source: Source, name: str) -> bytes | Unreadable:
         return error
 
 
-def _inspect(path: str, content: bytes | Unreadable, data: Data) -> Candidate | Rejected:
+def _inspect(
+    path: str, content: bytes | Unreadable, reader: Reader, data: Data
+) -> Candidate | Rejected:
     """Accept one file or give the first reason against it; never raises."""
 
     def reject(reason: Reason, detail: object = "") -> Rejected:
@@ -165,7 +159,6 @@ def _inspect(path: str, content: bytes | Unreadable, data: Data) -> Candidate | 
         return reject(Reason.UNREADABLE, content)
     if not content:
         return reject(Reason.EMPTY)
-    labels = utkface.parse(PurePath(path).name)
     try:
         image = images.decode(content)
     except images.NotAnImage:
@@ -174,9 +167,11 @@ def _inspect(path: str, content: bytes | Unreadable, data: Data) -> Candidate | 
         return reject(Reason.TOO_LARGE, error)
     except images.Damaged as error:
         return reject(Reason.TRUNCATED if error.truncated else Reason.DAMAGED, error)
-    if labels is None:
-        return reject(Reason.UNPARSEABLE)
-    if not data.min_age <= labels.age <= data.max_age:
+    try:
+        labels = reader.labels(path)
+    except NoLabel as error:
+        return reject(error.reason, error)
+    if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
         return reject(Reason.AGE, f"age {labels.age}")
     if min(image.size) < data.min_px:
         return reject(Reason.TOO_SMALL, f"{image.width}x{image.height} pixels")
@@ -189,6 +184,10 @@ def _inspect(path: str, content: bytes | Unreadable, data: Data) -> Candidate | 
         synthetic=image.info.get("comment") == utkface.SYNTHETIC_COMMENT,
         fingerprint=fingerprint(image),
     )
+
+
+def _said_age(labels: Labels) -> str:
+    return labels.age_class or f"{labels.age}"
 
 
 def _agreed(first: Candidate, others: list[Candidate]) -> Candidate:

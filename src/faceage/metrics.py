@@ -1,12 +1,12 @@
 """Measures of age estimates, each with a bootstrap interval: overall, by decade, of the oldest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from faceage.age_bins import bin_index, decade_names
+from faceage.age_bins import decade_names
 from faceage.bootstrap import Resamples, interval
 
 TOLERANCES = (1, 3, 5, 10)  # years
@@ -27,13 +27,13 @@ OLDER = {"over_70": 70, "over_80": 80}  # years and older
 Number = float | None
 
 
-def per_face(age: np.ndarray, predicted: np.ndarray, boundaries: Sequence[int]) -> pd.DataFrame:
+def per_face(age: np.ndarray, predicted: np.ndarray, same_group: np.ndarray) -> pd.DataFrame:
     """What the measures are sums of, face by face.
 
     Parameters
     ----------
     age, predicted : years (n,)
-    boundaries : first age of each age group but the first
+    same_group : whether the estimate is in the right age group (n,)
     """
     error = predicted - age
     columns: dict[str, np.ndarray] = {
@@ -43,7 +43,7 @@ def per_face(age: np.ndarray, predicted: np.ndarray, boundaries: Sequence[int]) 
         "squared": error**2,
         "age": age,
         "age_squared": age**2,
-        "same_group": bin_index(age, boundaries) == bin_index(predicted, boundaries),
+        "same_group": same_group,
     }
     columns |= {f"within{years}": np.abs(error) <= years for years in TOLERANCES}
     return pd.DataFrame(columns).astype(float)

@@ -1,6 +1,7 @@
-"""A timm backbone by name with an age head, and the weights that it starts from."""
+"""A timm backbone by name with an age head, the weights that it starts from, and ensembles."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,8 +12,11 @@ from safetensors import SafetensorError, safe_open
 from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from faceage import repository
+from faceage import repository, small_networks  # noqa: F401 (registers its models with timm)
+from faceage.heads import Head
+from faceage.settings import TargetSettings, Train
 from faceage.stage import UserError
+from faceage.targets import AUXILIARY
 
 ALTERNATIVES = (
     "give weights the path of a .safetensors file with this backbone's weights in timm's key"
@@ -22,18 +26,26 @@ ALTERNATIVES = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """What rebuilds an `AgeNetwork`: all of it is plain JSON.
+    """What rebuilds the network of a model: all of it is plain JSON.
 
     model: timm's name; px: side of the square input in pixels; mean, std: of the input's red,
-    green and blue after scaling to 0..1; dropout: before the head; outputs: of the head.
+    green and blue after scaling to 0..1; hidden, dropout, coral, init: see `heads.Head`; outputs:
+    logits of the target, and auxiliary: those after them; members: networks whose logits are
+    averaged; flip_average: average over the face and its mirror image too.
     """
 
     model: str
     px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    hidden: tuple[int, ...]
     dropout: float
+    init: str
     outputs: int
+    coral: bool
+    auxiliary: int
+    members: int
+    flip_average: bool
 
     def as_dict(self) -> dict[str, object]:
         """Fields by name, for JSON."""
@@ -41,22 +53,49 @@ class Architecture:
 
 
 class AgeNetwork(nn.Module):
-    """Backbone, dropout and a linear head: float (n, 3, px, px) to float (n, outputs)."""
+    """Backbone and head: normalised float (n, 3, px, px) to logits (n, outputs + auxiliary)."""
 
     def __init__(self, backbone: nn.Module, features: int, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         self.backbone = backbone
-        self.dropout = nn.Dropout(architecture.dropout)
-        self.head = nn.Linear(features, architecture.outputs)
+        self.head = Head(
+            features,
+            list(architecture.hidden),
+            architecture.dropout,
+            architecture.outputs,
+            architecture.coral,
+            architecture.auxiliary,
+            architecture.init,
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of normalised images."""
-        return self.head(self.dropout(self.backbone(images)))
+        logits: Tensor = self.head(self.backbone(images))
+        return logits
 
 
-def resolve(model: str, px: int | None, dropout: float, outputs: int) -> Architecture:
-    """Fill in what `model` itself knows: its normalisation and, where `px` is None, its size.
+class Model(nn.Module):
+    """One or more networks as they are used: the mean of their logits, of mirror images too."""
+
+    def __init__(self, members: Sequence[AgeNetwork]) -> None:
+        super().__init__()
+        self.architecture = members[0].architecture
+        self.members = nn.ModuleList(members)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of normalised images: (n, 3, px, px) to (n, outputs + auxiliary)."""
+        views = [images, images.flip(-1)] if self.architecture.flip_average else [images]
+        logits = [member(view) for member in self.members for view in views]
+        return torch.stack(logits).mean(dim=0)
+
+
+def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> Architecture:
+    """Fill in what `model` itself knows: its normalisation and, where px is null, its size.
+
+    Parameters
+    ----------
+    outputs : logits of the target, those of additional heads included
 
     Raises
     ------
@@ -66,18 +105,25 @@ def resolve(model: str, px: int | None, dropout: float, outputs: int) -> Archite
     if not timm.is_model(model):
         raise UserError(f"model: timm knows no {model!r}; {_closest(model)}")
     config = _config(model)
+    auxiliary = AUXILIARY if target.gender or target.race else 0
     return Architecture(
         model=model,
-        px=px or config.input_size[-1],
+        px=train.px or config.input_size[-1],
         mean=tuple(config.mean),
         std=tuple(config.std),
-        dropout=dropout,
-        outputs=outputs,
+        hidden=tuple(train.head.hidden),
+        dropout=train.head.dropout,
+        init=train.head.init,
+        outputs=outputs - auxiliary,
+        coral=target.name == "coral",
+        auxiliary=auxiliary,
+        members=train.members,
+        flip_average=train.flip_average,
     )
 
 
 def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
-    """Build the network with `weights` in its backbone and a fresh head, channels last.
+    """Build one member with `weights` in its backbone and a fresh head, channels last.
 
     Parameters
     ----------

@@ -35,4 +35,4 @@ class Predictor:
         pixels = [torch.from_numpy(images.square(images.decode(c), px).copy()) for c in contents]
         batch = torch.stack(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         logits = self.network(normalise(batch, self.architecture.mean, self.architecture.std))
-        return [float(age) for age in self.target.decode(logits)]
+        return [float(age) for age in self.target.age(logits)]

@@ -8,11 +8,12 @@ from torch import Tensor
 from faceage.corruptions import CORRUPTIONS
 from faceage.faces import normalise, slices, to_input
 from faceage.metrics import Number, number
-from faceage.networks import AgeNetwork
+from faceage.networks import Model
 from faceage.progress import bar
-from faceage.targets import Regression
+from faceage.targets import Target
 
 BATCH = 128
+COLUMNS = ("corruption", "strength", "mae", "rise", "n")
 CLEAN = ("none", 0)
 
 
@@ -35,7 +36,7 @@ def sample(faces: pd.DataFrame, count: int, seed: int) -> np.ndarray:
 
 @torch.inference_mode()
 def by_corruption(
-    network: AgeNetwork, target: Regression, pixels: Tensor, age: np.ndarray, seed: int
+    network: Model, target: Target, pixels: Tensor, age: np.ndarray, seed: int
 ) -> pd.DataFrame:
     """MAE, and its rise over that of the clean faces, in years: reports/robustness.csv.
 
@@ -50,7 +51,7 @@ def by_corruption(
 
     def estimate(images: Tensor) -> Tensor:
         logits = network(normalise(images, architecture.mean, architecture.std))
-        return target.decode(logits.cpu())
+        return target.age(logits.cpu())
 
     estimates: dict[tuple[str, int], list[Tensor]] = {}
     for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):

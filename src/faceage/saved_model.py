@@ -1,8 +1,8 @@
 """The folder `models/`: weights and the JSON that rebuilds the network; loading unpickles nothing.
 
-model.safetensors holds the tensors of `AgeNetwork`: `backbone.*`, in the key names of timm, and
-`head.weight`, `head.bias`. model.json says which timm model, which input and how logits become
-ages, which is all that is needed to rebuild the model without this repository.
+model.safetensors holds the tensors of each member, numbered from 0: `members.0.backbone.*`, in the
+key names of timm, and `members.0.head.*`. model.json says which timm model, which input and how
+logits become ages, which is all that is needed to rebuild the model without this repository.
 """
 
 import json
@@ -13,26 +13,31 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from faceage.networks import AgeNetwork, Architecture, build
+from faceage import targets
+from faceage.networks import Architecture, Model, build
 from faceage.outputs import whole_folder
 from faceage.stage import UserError
-from faceage.targets import Regression
+from faceage.targets import Target
 
 FOLDER = Path("models")
 RETRAIN = "train it again: dvc repro -f train"
 
 
 def save(
-    weights: dict[str, torch.Tensor],
+    weights: list[dict[str, torch.Tensor]],
     architecture: Architecture,
-    target: Regression,
+    target: Target,
     about: dict[str, Any],
 ) -> None:
-    """Write the folder; `about` is kept in the JSON as it is."""
-    content = {"architecture": architecture.as_dict(), "target": target.as_dict()} | about
+    """Write the folder: weights of each member, and `about` in the JSON as it is."""
+    content = {"architecture": architecture.as_dict(), "target": targets.as_dict(target)} | about
+    tensors = {
+        f"members.{member}.{name}": tensor.contiguous()
+        for member, named in enumerate(weights)
+        for name, tensor in named.items()
+    }
     with whole_folder(FOLDER) as folder:
-        contiguous = {name: tensor.contiguous() for name, tensor in weights.items()}
-        save_file(contiguous, folder / "model.safetensors")
+        save_file(tensors, folder / "model.safetensors")
         (folder / "model.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -56,8 +61,8 @@ def describe(folder: Path = FOLDER) -> dict[str, Any]:
     return content
 
 
-def load(folder: Path = FOLDER) -> tuple[AgeNetwork, Regression]:
-    """Rebuild the network, in evaluation mode, and what decodes its logits.
+def load(folder: Path = FOLDER) -> tuple[Model, Target]:
+    """Rebuild the model, in evaluation mode, and what decodes its logits.
 
     Raises
     ------
@@ -68,9 +73,9 @@ def load(folder: Path = FOLDER) -> tuple[AgeNetwork, Regression]:
     path = folder / "model.safetensors"
     try:
         architecture = Architecture(**content["architecture"])
-        target = Regression(**content["target"])
-        network = build(architecture)
-        network.load_state_dict(load_file(path))
+        target = targets.restore(content["target"])
+        model = Model([build(architecture) for _ in range(architecture.members)])
+        model.load_state_dict(load_file(path))
     except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
         raise UserError(f"{folder} holds no whole model ({error}); {RETRAIN}") from None
-    return network.eval(), target
+    return model.eval(), target

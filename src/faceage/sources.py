@@ -49,7 +49,7 @@ class Folder(Source):
             for name in names
         )
 
-    def read(self, name: str) -> bytes:  # noqa: D102
+    def read(self, name: str) -> bytes:
         try:
             info = (self.root / name).stat()
             if not stat.S_ISREG(info.st_mode):
@@ -69,7 +69,7 @@ class Tar(Source):
         self.members = _by_name((member.name, member) for member in members)
         self.names = sorted(self.members)
 
-    def read(self, name: str) -> bytes:  # noqa: D102
+    def read(self, name: str) -> bytes:
         member = self.members[name]
         if not member.isreg():
             raise Unreadable("not a regular file")
@@ -87,7 +87,7 @@ class Zip(Source):
         self.members = _by_name((member.filename, member) for member in members)
         self.names = sorted(self.members)
 
-    def read(self, name: str) -> bytes:  # noqa: D102
+    def read(self, name: str) -> bytes:
         member = self.members[name]
         _refuse_huge(member.file_size)
         try:

@@ -86,10 +86,14 @@ def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, Any]:
 
 def _describe(part: pd.DataFrame, total: int) -> dict[str, object]:
     age = part["age"]
-    return {
+    counts: dict[str, object] = {
         "faces": len(part),
         "groups": int(part["group"].nunique()),
         "share": len(part) / total,
+    }
+    if age.isna().any():  # a source of classes
+        return counts
+    return counts | {
         "age": {
             "mean": float(age.mean()),
             "sd": float(age.std(ddof=0)),

@@ -12,12 +12,14 @@ import pandas as pd
 
 from faceage.age_bins import bin_index, merged_decades
 from faceage.bootstrap import Resamples
+from faceage.metrics import COLUMNS as SHORT
 from faceage.metrics import in_short, number
 from faceage.utkface import GENDERS, RACES
 
 NOT_GIVEN = "not given"
 # Decades in which a group has fewer faces are merged before its MAE is standardised.
 SMALLEST_BIN = 10
+COLUMNS = ("grouping", "group", *SHORT, "mae_age_standardised", "enough")
 
 
 def labels(faces: pd.DataFrame) -> pd.DataFrame:

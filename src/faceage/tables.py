@@ -20,7 +20,8 @@ FACES_SCHEMA = pa.schema(
     [
         ("face", pa.string()),  # sha256 of the file's bytes, hexadecimal
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        ("age", pa.int16()),  # years
+        ("age", pa.int16()),  # years, null where the source gives classes only
+        ("age_class", pa.string()),  # name of the age group, null where the source gives ages
         ("gender", pa.int8()),  # index into utkface.GENDERS, null where the label is missing
         ("race", pa.int8()),  # index into utkface.RACES, null where the label is missing
         ("group", pa.string()),  # near-identical images share it: the smallest `face` among them
