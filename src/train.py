@@ -41,6 +41,7 @@ def main() -> None:
     """Decode the faces, train each member, save them as one model."""
     params = load(TrainParams)
     settings = params.train
+    networks.require(params.model)
     device = devices.pick()
     key = fingerprint("train", params)
     interrupted = Checkpoint(key).load() or {}

@@ -1,20 +1,27 @@
 """Shared by all tests: nothing here reaches a network, a model hub or the user's MLflow store."""
 
+import dataclasses
 import io
 import os
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
 
+# Set before the project is imported: what it imports looks at them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DVC_NO_ANALYTICS"] = "true"
 for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
     os.environ.pop(name, None)
+
+from faceage import metrics, networks  # noqa: E402
+from faceage.age_bins import bin_index  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +56,28 @@ def photo(number: int, size: tuple[int, int] = (64, 64), kind: str = "JPEG") -> 
     buffer = io.BytesIO()
     blobs.resize(size, Image.Resampling.BICUBIC).save(buffer, kind)
     return buffer.getvalue()
+
+
+def architecture(outputs: int = 1, **changes: Any) -> networks.Architecture:
+    """A small network's, with a plain head."""
+    known = networks.Architecture(
+        model="test_resnet",
+        px=32,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        hidden=(),
+        dropout=0.0,
+        init="default",
+        outputs=outputs,
+        coral=False,
+        auxiliary=0,
+        members=1,
+        flip_average=False,
+    )
+    return dataclasses.replace(known, **changes)
+
+
+def per_face(age: Any, predicted: Any, boundaries: list[int]) -> pd.DataFrame:
+    """Errors face by face, an age group being right where the estimated age is in it."""
+    same = bin_index(age, boundaries) == bin_index(predicted, boundaries)
+    return metrics.per_face(age, predicted, same)

@@ -4,18 +4,21 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn import metrics as reference
 
 from faceage import classification
-from faceage.params import Grouping
+from faceage.settings import Grouping
 
 STAGE = Grouping(boundaries=[31, 51], names=["YOUNG", "MIDDLE", "OLD"])
+OTHER = Grouping(boundaries=[30], names=["young", "old"])
 RNG = np.random.default_rng(0)
 AGES = RNG.uniform(0, 100, 500)
 
 
 def table(age, predicted):
-    return classification.by_grouping(age, predicted, {"stage": STAGE}).set_index("grouping")
+    classes = classification.classes(age, predicted, {"stage": STAGE}, None)
+    return classification.by_grouping(classes).set_index("grouping")
 
 
 def test_scores_agree_with_scikit_learn():
@@ -66,7 +69,14 @@ def test_one_face_and_classes_without_faces_end_well():
         "quadratic_kappa": None,
     }
     assert wrong["accuracy"] == wrong["balanced_accuracy"] == wrong["macro_f1"] == 0
-    summary = classification.summary(
-        classification.by_grouping(np.array([30.0]), np.array([30.0]), {"stage": STAGE})
-    )
+    rows = table(np.array([30.0]), np.array([30.0])).reset_index()
+    summary = classification.summary(rows)
     assert summary["stage"]["quadratic_kappa"] is None
+
+
+def test_classes_that_were_learned_are_taken_as_they_are():
+    learned = [31, 51], torch.tensor([2, 2, 2])
+    ages = np.array([20.0, 40.0, 60.0])
+    classes = classification.classes(ages, ages, {"stage": STAGE, "other": OTHER}, learned)
+    assert list(classes["stage"][1]) == [2, 2, 2]
+    assert list(classes["other"][1]) == [0, 1, 1]

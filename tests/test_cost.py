@@ -1,15 +1,15 @@
 """What a face costs, where it can be counted by hand."""
 
 import torch
+from conftest import architecture
 from torch import nn
 
 from faceage import cost, networks
 
 
 def test_a_network_counted_by_hand(tmp_path):
-    architecture = networks.Architecture("none", 8, (0, 0, 0), (1, 1, 1), 0.0, 1)
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten())
-    network = networks.AgeNetwork(backbone, 4 * 64, architecture)
+    network = networks.Model([networks.AgeNetwork(backbone, 4 * 64, architecture(px=8))])
     (tmp_path / "model.safetensors").write_bytes(b"12345")
     (tmp_path / "model.json").write_bytes(b"12")
     measured = cost.measure(network, tmp_path)

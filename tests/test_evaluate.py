@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from conftest import edit_params, photo
+from conftest import architecture, edit_params, photo
 
 import evaluate
 from faceage import networks, saved_model, tables, targets
@@ -27,6 +27,7 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12):
             {
                 "face": face,
                 "image": {"bytes": content, "path": f"{number}.jpg"},
+                "age_class": None,
                 "age": int(random.integers(0, oldest)),
                 "gender": gender,
                 "race": None if number % 2 else 1,
@@ -40,10 +41,9 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12):
     parts = ["train"] * 20 + ["val"] * val_faces + ["test"] * test_faces
     write_csv(tables.SPLIT, pd.DataFrame({"face": [row["face"] for row in rows], "part": parts}))
     torch.manual_seed(0)
-    architecture = networks.resolve("test_resnet", 32, 0.0, 1)
-    weights = networks.build(architecture).state_dict()
+    weights = networks.build(architecture()).state_dict()
     about = {"synthetic": True, "fingerprint": "none"}
-    saved_model.save(weights, architecture, targets.Regression(40, 20, 1), about)
+    saved_model.save([weights], architecture(), targets.Regression(40, 20, "l1", 1), about)
     edit_params({"tracking": False, "evaluate.bootstrap": 100})
 
 
@@ -58,7 +58,7 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     prepare(test_faces=70)
     metrics = headline(workspace)
     stage = yaml.safe_load((workspace / "dvc.yaml").read_text())["stages"]["evaluate"]
-    declared = {path for entry in stage["outs"] + stage["metrics"] for path in entry}
+    declared = {path for entry in stage["metrics"] + stage["plots"] for path in entry}
     assert {f"reports/{path.name}" for path in (workspace / "reports").iterdir()} == declared
     assert set(metrics["classification"]) == {"group", "stage", "decade"}
     assert metrics["robustness"]["n"] == metrics["test"]["n"] == 70

@@ -137,6 +137,7 @@ def test_odd_names_and_links_do_not_crash(workspace):
 
 def test_nothing_usable_is_a_clear_error_and_leaves_nothing_behind(workspace):
     folder = write_folder({"holiday.jpg": photo(1), "empty.jpg": b""}, workspace / "faces")
+    edit_params({"data.layout": "utkface"})
     with pytest.raises(UserError, match=r"none of the 2 files .* 1 empty file, 1 unparseable name"):
         run_ingest(folder)
     assert not tables.FACES.exists()

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import per_face
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
 from faceage import baselines, metrics
@@ -15,7 +16,7 @@ GROUPS = pd.Series(np.arange(300).astype(str))
 
 
 def measure(age, predicted, groups=GROUPS, resamples=200):
-    faces = metrics.per_face(age, predicted, BOUNDARIES)
+    faces = per_face(age, predicted, BOUNDARIES)
     return metrics.measure(faces, Resamples(groups, resamples, seed=0))
 
 
@@ -85,7 +86,7 @@ def test_the_bootstrap_agrees_with_one_done_face_by_face():
 
 def test_all_intervals_come_from_the_same_draws():
     predicted = AGES + RNG.normal(0, 6, 300)
-    faces = metrics.per_face(AGES, predicted, BOUNDARIES)
+    faces = per_face(AGES, predicted, BOUNDARIES)
     resamples = Resamples(GROUPS, 500, seed=0)
     older, younger = faces["age"] >= 50, faces["age"] < 50
     sums = resamples.sums(faces[older]) + resamples.sums(faces[younger])
@@ -118,7 +119,7 @@ def test_every_measure_of_the_headline_has_its_interval():
 
 
 def test_decades_add_up():
-    faces = metrics.per_face(AGES, AGES + RNG.normal(0, 6, 300), BOUNDARIES)
+    faces = per_face(AGES, AGES + RNG.normal(0, 6, 300), BOUNDARIES)
     table = metrics.by_decade(faces, Resamples(GROUPS, 200, seed=0))
     assert table["n"].sum() == 300
     assert np.average(table["mae"], weights=table["n"]) == pytest.approx(faces["absolute"].mean())
@@ -128,7 +129,7 @@ def test_decades_add_up():
 
 def test_the_oldest_are_measured_on_their_own():
     age = np.array([60.0, 70, 79, 80, 90])
-    faces = metrics.per_face(age, age - [0, 1, 2, 3, 4], BOUNDARIES)
+    faces = per_face(age, age - [0, 1, 2, 3, 4], BOUNDARIES)
     older = metrics.of_older(faces, Resamples(pd.Series(list("abcde")), 200, seed=0))
     assert (older["over_70"]["n"], older["over_70"]["mae"]) == (4, 2.5)
     assert (older["over_80"]["n"], older["over_80"]["bias"]) == (2, -3.5)
@@ -136,7 +137,7 @@ def test_the_oldest_are_measured_on_their_own():
 
 def test_nobody_over_sixty_is_no_number_and_no_error():
     age = np.array([20.0, 30])
-    faces = metrics.per_face(age, age, BOUNDARIES)
+    faces = per_face(age, age, BOUNDARIES)
     older = metrics.of_older(faces, Resamples(pd.Series(["a", "b"]), 100, seed=0))
     nothing = {"mae": None, "mae_low": None, "mae_high": None, "bias": None}
     assert older == {"over_70": {"n": 0, **nothing}, "over_80": {"n": 0, **nothing}}

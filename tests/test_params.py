@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import edit_params
 
-from faceage import params
+from faceage import params, settings
 from faceage.stage import UserError
 
 
@@ -15,7 +15,13 @@ def test_the_file_in_the_repository_is_sound(workspace):
 
 
 def test_every_key_is_commented_or_obvious_and_none_has_a_default():
-    for section in (params.Params, params.Train, params.Data, params.Split, params.Augment):
+    sections = [
+        section
+        for section in vars(settings).values()
+        if isinstance(section, type) and issubclass(section, settings.Section)
+    ]
+    assert settings.Flip in sections
+    for section in sections:
         for name, field in section.model_fields.items():
             assert field.is_required(), name
 
@@ -31,16 +37,26 @@ def test_every_key_is_commented_or_obvious_and_none_has_a_default():
         ({"train": "fast"}, "train is 'fast'"),
         ({"split.val": 0.3}, "train + val + test must be 1, and is 1.15"),
         ({"data.min_age": 200}, "min_age (200) must be below max_age (116)"),
-        ({"evaluate.groupings.group.boundaries": [41, 18, 61]}, "boundaries must rise"),
-        ({"evaluate.groupings.group.names": ["young", "old"]}, "3 boundaries make 4 groups"),
-        ({"evaluate.groupings.group.bounds": [2]}, "group.bounds is not a known key (did you mean"),
+        ({"groupings.group.boundaries": [41, 18, 61]}, "boundaries must rise"),
+        ({"groupings.group.names": ["young", "old"]}, "3 boundaries make 4 groups"),
+        ({"groupings.group.bounds": [2]}, "group.bounds is not a known key (did you mean"),
         (
-            {"evaluate.groupings.race": {"boundaries": [9], "names": ["a", "b"]}},
+            {"groupings.race": {"boundaries": [9], "names": ["a", "b"]}},
             "name it otherwise",
         ),
-        ({"evaluate.groupings": {}}, "must have one called group"),
+        ({"groupings": {}}, "must have one called group"),
         ({"evaluate.coverage": 90}, "evaluate.coverage is 90"),
-        ({"train.augment.flip": float("nan")}, "train.augment.flip is nan"),
+        ({"train.augment": [{"name": "flip", "p": float("nan")}]}, "train.augment.0.flip.p is nan"),
+        ({"train.augment": [{"name": "flip"}]}, "flip.p is missing: it says probability"),
+        ({"train.augment": [{"name": "flip", "p": 1, "q": 1}]}, "q is not a known key (known here"),
+        ({"train.augment": [{"name": "flop"}]}, "expected tags: 'flip', 'affine'"),
+        (
+            {"train.phases": [{"layers": "al", "epochs": 1, "lr": 1}]},
+            "it should be 'all' or 'head'",
+        ),
+        ({"train.phases": []}, "train.phases is []"),
+        ({"target.groups": "ages"}, "target.groups is 'ages', and groupings has group, stage"),
+        ({"target.name": "corn", "train.rare_ages": "weighted"}, "set it to oversampled"),
     ],
 )
 def test_faults_are_named(workspace, edits, message):

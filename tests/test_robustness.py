@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import architecture
 
 from faceage import networks, robustness, targets
 from faceage.corruptions import CORRUPTIONS
@@ -94,8 +95,8 @@ def test_greyscale_has_no_colour():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    network = networks.build(networks.resolve("test_resnet", 32, 0.0, 1)).eval()
-    return network, targets.Regression(mean=30.0, sd=15.0, beta=1.0)
+    network = networks.Model([networks.build(architecture())]).eval()
+    return network, targets.Regression(mean=30.0, sd=15.0, loss="l1", beta=1.0)
 
 
 def pixels(count):

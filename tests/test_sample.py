@@ -8,7 +8,8 @@ import pytest
 from conftest import edit_params
 
 import sample
-from faceage import duplicates, images, intake, params, sources
+from faceage import duplicates, images, intake, params, readers, sources
+from faceage.reasons import Reason
 from faceage.sample_files import bad_files, sample_files
 from faceage.utkface import SYNTHETIC_COMMENT, parse
 
@@ -84,16 +85,27 @@ def test_few_names_lack_the_race_and_none_the_gender():
     assert all(label.gender is not None for label in labels if label)
 
 
+# A file that cannot be read, and what only tables of labels have.
+ONLY_ELSEWHERE = {
+    Reason.UNREADABLE,
+    Reason.UNLISTED,
+    Reason.LISTED_TWICE,
+    Reason.UNKNOWN_CLASS,
+    Reason.ABSENT,
+}
+
+
 def test_every_kind_of_bad_file_is_planted(workspace):
     folder = workspace / "faces"
     folder.mkdir()
     for name, content in bad_files(128, 0):
         (folder / name).write_bytes(content)
-    data = params.load(params.IngestParams).data
+    settings = params.load(params.IngestParams)
     with sources.open_source(folder) as source:
-        candidates, rejected = intake.inspect(source, data)
+        reader = readers.choose(source, settings.data, settings.groupings)
+        candidates, rejected = intake.inspect(source, reader, settings.data)
     _, copies = intake.resolve_copies(candidates)
     found = {item.reason for item in rejected + copies}
-    assert found == set(intake.Reason) - {intake.Reason.UNREADABLE}
+    assert found == set(Reason) - ONLY_ELSEWHERE
     assert any(PurePath(item.path).name == "README.txt" for item in rejected)
     assert b"synthetic" in (folder / "README.txt").read_bytes()

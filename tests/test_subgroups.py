@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import per_face
 
-from faceage import metrics, subgroups
+from faceage import subgroups
 from faceage.bootstrap import Resamples
 
 RNG = np.random.default_rng(0)
@@ -15,7 +16,7 @@ def tables(age, error, gender, race=None, smallest=30):
     age = np.asarray(age, dtype=float)
     race = [0] * len(age) if race is None else race
     labels = subgroups.labels(pd.DataFrame({"gender": gender, "race": race}, dtype="Int8"))
-    faces = metrics.per_face(age, age + error, [18])
+    faces = per_face(age, age + error, [18])
     resamples = Resamples(pd.Series(np.arange(len(age))), 200, seed=0)
     return labels, subgroups.by_group(faces, labels, resamples, smallest)
 
@@ -69,7 +70,7 @@ def test_a_gap_at_every_age_stays():
 
 def test_standardising_with_the_own_ages_changes_nothing():
     age = RNG.integers(0, 90, 400).astype(float)
-    faces = metrics.per_face(age, age + RNG.normal(0, 5, 400), [18])
+    faces = per_face(age, age + RNG.normal(0, 5, 400), [18])
     standardised = subgroups.age_standardised_mae(faces, faces["age"])
     assert standardised == pytest.approx(faces["absolute"].mean())
 

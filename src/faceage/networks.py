@@ -90,6 +90,12 @@ class Model(nn.Module):
         return torch.stack(logits).mean(dim=0)
 
 
+def require(model: str) -> None:
+    """Raise a `UserError` with the closest names unless timm has a model of that name."""
+    if not timm.is_model(model):
+        raise UserError(f"model: timm knows no {model!r}; {_closest(model)}")
+
+
 def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> Architecture:
     """Fill in what `model` itself knows: its normalisation and, where px is null, its size.
 
@@ -100,10 +106,9 @@ def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> A
     Raises
     ------
     UserError
-        If timm has no model of that name; the message has the closest names.
+        If timm has no model of that name.
     """
-    if not timm.is_model(model):
-        raise UserError(f"model: timm knows no {model!r}; {_closest(model)}")
+    require(model)
     config = _config(model)
     auxiliary = AUXILIARY if target.gender or target.race else 0
     return Architecture(

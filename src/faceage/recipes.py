@@ -39,9 +39,7 @@ def options(name: str) -> list[str]:
     params = yaml.safe_load(PATH.read_text())
     recipe = yaml.safe_load(path.read_text())
     check(merged(params, recipe), path)
-    return [
-        option for key, value in _leaves(recipe, params) for option in ("-S", f"{key}={value}")
-    ]
+    return [option for key, value in _leaves(recipe, params) for option in ("-S", f"{key}={value}")]
 
 
 def merged(params: Any, recipe: Any) -> Any:
@@ -51,12 +49,15 @@ def merged(params: Any, recipe: Any) -> Any:
     return params | {key: merged(params.get(key), value) for key, value in recipe.items()}
 
 
-def _leaves(recipe: dict[str, Any], params: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted keys and values; a mapping that params.yaml has empty is a value."""
+def _leaves(
+    recipe: dict[str, Any], params: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Dotted keys and values; a plus is before those that params.yaml has not."""
     for key, value in recipe.items():
-        default = params.get(key) if isinstance(params, dict) else None
-        if isinstance(value, dict) and default:
-            yield from _leaves(value, default, f"{prefix}{key}.")
+        if key not in params:
+            yield f"+{prefix}{key}", _hydra(value)
+        elif isinstance(value, dict):
+            yield from _leaves(value, params[key], f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", _hydra(value)
 

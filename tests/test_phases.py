@@ -1,0 +1,161 @@
+"""Phases freeze what they say; a head trained on features is the head trained the slow way."""
+
+import pytest
+import torch
+from test_training import new_network, new_task, run_fit, small_settings, some_faces
+from timm.utils import ModelEmaV3
+
+from faceage import phases
+from faceage.optimisation import Schedule, make_optimizer
+from faceage.settings import Phase
+from faceage.stage import UserError
+from faceage.training import PhaseTraining
+
+
+def phase(layers, epochs=None, lr=None):
+    return Phase(layers=layers, epochs=epochs, lr=lr)
+
+
+def changed_by_an_epoch(workspace, layers):
+    settings = small_settings(workspace, weight_decay=0.1)
+    part = some_faces(24)
+    task = new_task(settings, part)
+    network = new_network(settings, task)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    PhaseTraining(network, task, phase(layers), 0).epoch(1, 1)
+    return network, {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
+
+
+def test_all_layers_learn(workspace):
+    network, changed = changed_by_an_epoch(workspace, "all")
+    assert {name for name, _ in network.named_parameters()} <= changed
+
+
+def test_only_the_head_learns(workspace):
+    _, changed = changed_by_an_epoch(workspace, "head")
+    assert changed == {"head.last.weight", "head.last.bias"}
+
+
+def test_only_the_last_layers_learn_and_frozen_norms_keep_their_statistics(workspace):
+    network, changed = changed_by_an_epoch(workspace, 3)
+    last = phases.layers(network.backbone)[-3:]
+    names = {name for name, module in network.named_modules() if any(module is x for x in last)}
+    assert len(names) == 3
+    assert {name.rpartition(".")[0] for name in changed} == names | {"head.last"}
+
+
+def test_a_head_trained_on_features_is_the_one_trained_in_full(workspace):
+    """The slow way: the whole frozen network on images, without augmentation."""
+    head = {"hidden": [], "dropout": 0.0, "init": "default"}
+    settings = small_settings(workspace, augment=[], head=head)
+    part = some_faces(40)
+    task = new_task(settings, part)
+
+    def train(in_full):
+        network = new_network(settings, task)
+        training = PhaseTraining(network, task, phase("head"), 0)
+        if in_full:
+            training.train_inputs = phases.Images(part.pixels, network, settings.train)
+            training.module = torch.nn.Sequential(FrozenInFull(network), network.head)
+            training.average = ModelEmaV3(training.module)
+        losses = [training.epoch(number, number) for number in (1, 2, 3)]
+        return losses, network.head.last.weight.detach().clone()
+
+    fast, slow = train(in_full=False), train(in_full=True)
+    assert fast[0] == pytest.approx(slow[0], rel=1e-4)
+    assert torch.allclose(fast[1], slow[1], atol=1e-5)
+
+
+class FrozenInFull(torch.nn.Module):
+    """What the frozen backbone says, asked anew each time."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.backbone = network.backbone
+
+    def forward(self, images):
+        with torch.no_grad():
+            return self.backbone.eval()(images)
+
+
+def test_phases_follow_each_other_with_their_rates(workspace):
+    settings = small_settings(
+        workspace,
+        epochs=2,
+        phases=[
+            {"layers": "head", "epochs": 3, "lr": 0.01},
+            {"layers": "all", "epochs": None, "lr": 0.001},
+        ],
+        scheduler={"name": "ConstantLR", "args": {"factor": 1.0}},
+    )
+    fitted = run_fit(settings, some_faces(32), "phases")
+    assert [epoch.phase for epoch in fitted.history] == [1, 1, 1, 2, 2]
+    assert [epoch.lr for epoch in fitted.history] == pytest.approx([0.01] * 3 + [0.001] * 2)
+
+
+def test_layer_decay_slows_the_first_layers(workspace):
+    settings = small_settings(workspace, layer_decay=0.5)
+    task = new_task(settings, some_faces(16))
+    network = new_network(settings, task)
+    groups = make_optimizer(network, settings.train, 0.1).param_groups
+    rate = {id(p): group["lr"] for group in groups for p in group["params"]}
+    assert rate[id(network.head.last.weight)] == pytest.approx(0.1)
+    first = next(network.backbone.parameters())
+    assert rate[id(first)] < 0.05
+    assert len(rate) == len(list(network.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ({"optimizer": "adamm"}, "timm knows no 'adamm'"),
+        ({"scheduler": {"name": "Cosine", "args": {}}}, "neither of timm"),
+        ({"scheduler": {"name": "StepLR", "args": {"steps": 3}}}, "does not take them"),
+    ],
+)
+def test_optimisers_and_schedulers_that_do_not_exist(workspace, edits, message):
+    settings = small_settings(workspace, **edits)
+    task = new_task(settings, some_faces(16))
+    network = new_network(settings, task)
+    with pytest.raises(UserError, match=message):
+        Schedule(make_optimizer(network, settings.train, 0.1), settings.train, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["cosine", "tanh", "step", "multistep", "poly"])
+def test_schedulers_of_timm_run(workspace, name):
+    settings = small_settings(workspace, epochs=2, scheduler={"name": name, "args": {}})
+    assert len(run_fit(settings, some_faces(24), name).history) == 2
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        {"name": "classification"},
+        {"name": "coral"},
+        {"name": "corn"},
+        {"name": "dldl"},
+        {"name": "mean_variance", "gender": 0.5, "race": 0.5},
+        {"name": "coral", "gender": 0.5},
+    ],
+    ids=str,
+)
+def test_every_target_trains_with_mixing_and_oversampling(workspace, target):
+    settings = small_settings(
+        workspace, target, epochs=2, mixup=0.2, cutmix=1.0, rare_ages="oversampled", lr=0.003
+    )
+    fitted = run_fit(settings, some_faces(32), "targets")
+    assert len(fitted.history) == 2
+    assert fitted.best.val_mae < 60
+
+
+def test_rare_ages_are_drawn_more_often_or_weigh_more(workspace):
+    part = some_faces(200)
+    part.labels.age[:] = 30
+    part.labels.age[0] = 80
+    for how in ("weighted", "oversampled"):
+        settings = small_settings(workspace, rare_ages=how, rare_power=1.0, rare_years=0.0)
+        task = new_task(settings, part)
+        training = PhaseTraining(new_network(settings, task), task, phase("head"), 0)
+        assert training.weights[0] / training.weights[1] == pytest.approx(199)
+    order = training._order(torch.Generator().manual_seed(0))
+    assert 60 < int((order == 0).sum()) < 140

@@ -1,0 +1,74 @@
+"""Recipes: each is valid, is nothing but configuration, and becomes options that DVC takes."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from faceage import recipes
+from faceage.params import check
+from faceage.stage import UserError
+
+NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_valid_and_says_what_it_is(name):
+    assert recipes.options(name)
+    assert len(recipes.titles()[name]) > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_holds_only_what_differs(name):
+    defaults = yaml.safe_load((ROOT / "params.yaml").read_text())
+    recipe = yaml.safe_load((ROOT / f"recipes/{name}.yaml").read_text())
+    assert list(_same(recipe, defaults)) == []
+
+
+def _same(recipe, defaults, prefix=""):
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            yield from _same(value, defaults[key], f"{prefix}{key}.")
+        elif key in defaults and value == defaults[key]:
+            yield f"{prefix}{key}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_code_knows_a_recipe(name):
+    if name == "faceage":  # which is the project's name too
+        return
+    found = subprocess.run(
+        ["grep", "-rl", "--include=*.py", name, "src"], check=False, capture_output=True, text=True
+    )
+    files = set(found.stdout.split()) - {"src/recipe.py"}  # its docstring has an example
+    assert files == set()
+
+
+def test_the_options_make_the_merged_configuration(tmp_path):
+    """What DVC does with the options, by the library that it uses: Hydra's overrides."""
+    from dvc.utils.hydra import apply_overrides
+
+    for name in NAMES:
+        defaults = yaml.safe_load((ROOT / "params.yaml").read_text())
+        recipe = yaml.safe_load((ROOT / f"recipes/{name}.yaml").read_text())
+        shutil.copy(ROOT / "params.yaml", tmp_path)
+        apply_overrides(tmp_path / "params.yaml", recipes.options(name)[1::2])
+        applied = yaml.safe_load((tmp_path / "params.yaml").read_text())
+        assert check(applied) == check(recipes.merged(defaults, recipe)), name
+
+
+def test_the_list_and_a_name_that_is_none():
+    listed = subprocess.run(
+        [sys.executable, "src/recipe.py"], capture_output=True, text=True, check=True
+    ).stdout
+    assert all(name in listed for name in NAMES)
+    with pytest.raises(UserError, match="did you mean cnn-scratch"):
+        recipes.options("cnn-scrach")
