@@ -184,6 +184,10 @@ def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, 
     assert (
         "test_efficientnet" in call("dvc", "params", "diff", "HEAD", "small", cwd=repository).stdout
     )
+    compared = call(sys.executable, "src/compare.py", "HEAD", "small", cwd=repository).stdout
+    assert compared.startswith("### `small` (")
+    assert "groups of near-duplicates" in compared
+    assert "differ**" not in compared
 
 
 def test_queued_experiments_run_two_at_a_time_and_are_tracked(repository, runs):
