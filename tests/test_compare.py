@@ -236,7 +236,7 @@ def test_the_script_prints_a_verdict(repository, monkeypatch, capsys):
     printed = capsys.readouterr().out
     old, new = repository["old"][:7], repository["experiment"][:7]
     assert printed.startswith(f"### `hasty-loon` ({new}) against `v1` ({old}): better\n")
-    assert "is 1.00 years" in printed
+    assert f"6.00 years in A, `v1` ({old}); 1.00 in B" in printed
     assert "**\N{MINUS SIGN}5.00 years**" in printed
     assert "**B is better**" in printed
 

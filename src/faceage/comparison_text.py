@@ -25,12 +25,12 @@ def markdown(a: str, b: str, comparison: Comparison) -> str:
         [
             f"### {b} against {a}: {overall.verdict}",
             "",
-            f"On {plural(overall.n, 'test faces')} that both runs have, the mean absolute error"
-            f" (MAE) of B, {b}, is {overall.mae_b:.2f} years; that of A, {a}, is"
-            f" {overall.mae_a:.2f}. The difference is **{signed(overall.difference, 2)} years**"
-            f" (95% interval {_interval(overall)}): **{verdict}**.",
+            f"Mean absolute error (MAE) on {plural(overall.n, 'test faces')} that both runs have:"
+            f" {overall.mae_a:.2f} years in A, {a}; {overall.mae_b:.2f} in B, {b}. The difference"
+            f" is **{signed(overall.difference, 2)} years** (95% interval {_interval(overall)}):"
+            f" **{verdict}**.",
             "",
-            f"| | faces | MAE of A | MAE of B | B {MINUS} A | 95% interval | B is |",
+            f"| | faces | MAE of A | MAE of B | B {MINUS} A | 95% interval | verdict |",
             "|---|--:|--:|--:|--:|:-:|---|",
             _row("**all**", overall),
             *(_row(_name(*name), group) for name, group in comparison.groups.items()),
@@ -57,25 +57,6 @@ def _interval(found: Difference) -> str:
 
 
 def _notes(comparison: Comparison) -> Iterator[str]:
-    overall, groups = comparison.overall, comparison.groups.values()
-    yield "Years; negative differences are in favour of B. Only faces of both test parts count."
-    if comparison.clustered:
-        yield (
-            f"Intervals: paired bootstrap over {plural(overall.clusters, 'groups')} of"
-            " near-duplicates."
-        )
-    else:
-        yield (
-            "Intervals: paired bootstrap over faces. **Neither run's predictions.csv has the column"
-            " `cluster`, so each face counts as its own group of near-duplicates**, and intervals"
-            " come out too narrow where there are near-duplicates."
-        )
-    judged = sum(group.enough for group in groups)
-    if judged:
-        yield (
-            f"The rows of groups are not corrected for multiple comparisons: of {judged} with a"
-            f" verdict, {0.05 * judged:.1f} would on average differ by chance if none did in truth."
-        )
     if not comparison.n_a == comparison.n_b == comparison.shared:
         yield (
             f"**The test parts differ**: {comparison.shared:,} faces shared, of"
@@ -90,4 +71,23 @@ def _notes(comparison: Comparison) -> Iterator[str]:
         yield (
             f"**The data differ**: {plural(comparison.relabelled, 'faces')} with another gender or"
             " ethnicity in B than in A, counted as in B."
+        )
+    yield "All in years; negative differences are in favour of B."
+    if comparison.clustered:
+        yield (
+            "Intervals: paired bootstrap over"
+            f" {plural(comparison.overall.clusters, 'groups')} of near-duplicates."
+        )
+    else:
+        yield (
+            "Intervals: paired bootstrap over faces. **Neither run's predictions.csv has the column"
+            " `cluster`, so each face counts as its own group of near-duplicates**, and intervals"
+            " come out too narrow where there are near-duplicates."
+        )
+    judged = sum(group.enough for group in comparison.groups.values())
+    if judged:
+        yield (
+            f"The rows of groups are not corrected for multiple comparisons: of {judged} with a"
+            f" verdict, {0.05 * judged:.1f} would on average be called better or worse by chance if"
+            " none differed."
         )
