@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from faceage.bootstrap import LEVEL
 from faceage.comparison import NOT_SHOWN, TOO_FEW, Comparison, Difference
 from faceage.labels import MINUS, age_range, plural, signed
 
@@ -27,10 +28,10 @@ def markdown(a: str, b: str, comparison: Comparison) -> str:
             "",
             f"Mean absolute error (MAE) on {plural(overall.n, 'test faces')} that both runs have:"
             f" {overall.mae_a:.2f} years in A, {a}; {overall.mae_b:.2f} in B, {b}. The difference"
-            f" is **{signed(overall.difference, 2)} years** (95% interval {_interval(overall)}):"
+            f" is **{signed(overall.difference, 2)} years** ({LEVEL:.0%} interval {_interval(overall)}):"
             f" **{verdict}**.",
             "",
-            f"| | faces | MAE of A | MAE of B | B {MINUS} A | 95% interval | verdict |",
+            f"| | faces | MAE of A | MAE of B | B {MINUS} A | {LEVEL:.0%} interval | verdict |",
             "|---|--:|--:|--:|--:|:-:|---|",
             _row("**all**", overall),
             *(_row(_name(*name), group) for name, group in comparison.groups.items()),
@@ -88,6 +89,6 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if judged:
         yield (
             f"The rows of groups are not corrected for multiple comparisons: of {judged} with a"
-            f" verdict, {0.05 * judged:.1f} would on average be called better or worse by chance if"
+            f" verdict, {(1 - LEVEL) * judged:.1f} would on average be called better or worse by chance if"
             " none differed."
         )
