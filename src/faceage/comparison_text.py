@@ -28,8 +28,8 @@ def markdown(a: str, b: str, comparison: Comparison) -> str:
             "",
             f"Mean absolute error (MAE) on {plural(overall.n, 'test faces')} that both runs have:"
             f" {overall.mae_a:.2f} years in A, {a}; {overall.mae_b:.2f} in B, {b}. The difference"
-            f" is **{signed(overall.difference, 2)} years** ({LEVEL:.0%} interval {_interval(overall)}):"
-            f" **{verdict}**.",
+            f" is **{signed(overall.difference, 2)} years** ({LEVEL:.0%} interval"
+            f" {_interval(overall)}): **{verdict}**.",
             "",
             f"| | faces | MAE of A | MAE of B | B {MINUS} A | {LEVEL:.0%} interval | verdict |",
             "|---|--:|--:|--:|--:|:-:|---|",
@@ -89,6 +89,6 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if judged:
         yield (
             f"The rows of groups are not corrected for multiple comparisons: of {judged} with a"
-            f" verdict, {(1 - LEVEL) * judged:.1f} would on average be called better or worse by chance if"
-            " none differed."
+            f" verdict, {(1 - LEVEL) * judged:.1f} would on average be called better or worse by"
+            " chance if none differed."
         )
