@@ -79,8 +79,8 @@ def test_maps_have_the_size_of_the_input_and_repeat(model):
 
 def test_of_small_inputs_an_earlier_map_is_taken():
     built = networks.build(networks.resolve("resnet10t", 64, 0.0, 1))
-    assert saliency.last_feature_map(built) is built.backbone.get_submodule("layer3")
-    built = networks.build(networks.resolve("resnet10t", 128, 0.0, 1))
+    assert saliency.last_feature_map(built) is built.backbone.get_submodule("layer2")
+    built = networks.build(networks.resolve("resnet10t", 200, 0.0, 1))
     assert saliency.last_feature_map(built) is built.backbone.get_submodule("layer4")
 
 

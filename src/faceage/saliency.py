@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from faceage.faces import normalise, to_input
 from faceage.networks import AgeNetwork
 
-# The fewest cells a side that tell eyes from mouth. Of small inputs the last map has fewer, and an
-# earlier one is taken.
-SMALLEST_MAP = 4
+# Cells a side of the last map where networks see the 224 pixels that they were designed for. Of
+# small inputs it has fewer, down to one, which tell no places apart: then an earlier map is taken.
+SMALLEST_MAP = 7
 
 
 def last_feature_map(network: AgeNetwork) -> nn.Module | None:
@@ -58,7 +58,9 @@ def grad_cam(network: AgeNetwork, layer: nn.Module, pixels: Tensor) -> Tensor:
     """Absolute Grad-CAM of the predicted age at the network's input size: uint8 (n, px, px).
 
     255 is where a face's own map is largest, so that maps of two faces cannot be compared in
-    strength; a map without any evidence is 0 everywhere.
+    strength; a map without any evidence is 0 everywhere. Before an average pooling and a linear
+    head the evidence adds up to the logit; of an earlier layer the map is a rough one, because a
+    channel has one weight for all places.
 
     Parameters
     ----------
