@@ -3,7 +3,7 @@
     python src/explain.py
 
 Reads  models/, data/faces.parquet, reports/predictions.csv
-Writes data/saliency.parquet: Grad-CAM of the worst and of typical test faces
+Writes data/saliency.parquet: HiResCAM of the worst and of typical test faces
 """
 
 import pandas as pd
@@ -22,11 +22,11 @@ def main() -> None:
     layer = saliency.last_feature_map(network)
     if layer is None:
         tables.write_saliency([])
-        print(f"{network.architecture.model} has no feature map that Grad-CAM can weigh: no maps")
+        print(f"{network.architecture.model} has no feature map that HiResCAM can weigh: no maps")
         return
     side = faces.stored_side(tables.read_faces())
     pixels = faces.decode(shown, tables.image_bytes(shown["face"]), side)
-    maps = saliency.grad_cam(network, layer, pixels).numpy()
+    maps = saliency.hires_cam(network, layer, pixels).numpy()
     rows = [
         {"face": face, "kind": kind, "heat": saliency.png(heat)}
         for face, kind, heat in zip(shown["face"], shown["kind"], maps, strict=True)

@@ -1,4 +1,4 @@
-"""Grad-CAM on networks whose only evidence is known, the choice of faces, and the stage itself."""
+"""HiResCAM on networks whose only evidence is known, the choice of faces, and the stage itself."""
 
 import hashlib
 import io
@@ -29,9 +29,9 @@ class UpperLeft(nn.Module):
         nn.init.constant_(self.cells.weight, 1 / 16)
 
     def forward(self, images):
-        mask = torch.zeros_like(images)
-        mask[:, :, : PX // 2, : PX // 2] = 1
-        return self.cells(images * mask).mean(dim=(2, 3))
+        maps = self.cells(images)
+        half = maps.shape[-1] // 2
+        return maps[:, :, :half, :half].mean(dim=(2, 3))
 
 
 def network(backbone, weight=1.0, features=3):
@@ -44,7 +44,7 @@ def network(backbone, weight=1.0, features=3):
 def heat(built, pixels):
     layer = saliency.last_feature_map(built)
     assert layer is not None
-    return saliency.grad_cam(built, layer, pixels)
+    return saliency.hires_cam(built, layer, pixels)
 
 
 def face(brightness=200):

@@ -1,11 +1,15 @@
-"""Where in the image the evidence for an estimate is: Grad-CAM of the predicted age.
+"""Where in the image the evidence for an estimate is: HiResCAM of the predicted age.
 
-Grad-CAM (Selvaraju et al., ICCV 2017) weights each channel of a late feature map with the mean
-gradient of the output and sums over channels. It then drops what is negative, as evidence for other
-classes. A regression has no other classes: what makes a face look younger than the training mean,
-at which the logit is 0, explains its estimate as much as what makes it look older (on reference
-values and signs in regression: Letzgus et al., IEEE Signal Processing Magazine 39(4), 2022). So
-nothing is dropped here, and the absolute value is shown: how much a place counts, either way.
+HiResCAM (Draelos & Carin 2020, arXiv:2011.08891) multiplies a feature map with the gradient of the
+output, place by place, and sums over channels. Grad-CAM (Selvaraju et al., ICCV 2017) takes one
+mean gradient a channel; both agree before an average pooling and a linear head, but of an earlier
+map, which small inputs need, Grad-CAM also marks places that the output does not depend on.
+
+Maps of classifiers drop what is negative, as evidence for other classes. A regression has no other
+classes: what makes a face look younger than the training mean, at which the logit is 0, explains
+its estimate as much as what makes it look older (on reference values and signs in regression:
+Letzgus et al., IEEE Signal Processing Magazine 39(4), 2022). So nothing is dropped here, and the
+absolute value is shown: how much a place counts, either way.
 """
 
 import io
@@ -13,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from captum.attr import LayerAttribution, LayerGradCam
+from captum.attr import LayerAttribution, LayerGradientXActivation
 from PIL import Image
 from torch import Tensor, nn
 
@@ -54,13 +58,11 @@ def last_feature_map(network: AgeNetwork) -> nn.Module | None:
     return None
 
 
-def grad_cam(network: AgeNetwork, layer: nn.Module, pixels: Tensor) -> Tensor:
-    """Absolute Grad-CAM of the predicted age at the network's input size: uint8 (n, px, px).
+def hires_cam(network: AgeNetwork, layer: nn.Module, pixels: Tensor) -> Tensor:
+    """Absolute HiResCAM of the predicted age at the network's input size: uint8 (n, px, px).
 
     255 is where a face's own map is largest, so that maps of two faces cannot be compared in
-    strength; a map without any evidence is 0 everywhere. Before an average pooling and a linear
-    head the evidence adds up to the logit; of an earlier layer the map is a rough one, because a
-    channel has one weight for all places.
+    strength; a map without any evidence is 0 everywhere.
 
     Parameters
     ----------
@@ -72,8 +74,9 @@ def grad_cam(network: AgeNetwork, layer: nn.Module, pixels: Tensor) -> Tensor:
     px = architecture.px
     images = to_input(pixels, px, next(network.parameters()).device)
     images = normalise(images, architecture.mean, architecture.std)
-    evidence = LayerGradCam(network, layer).attribute(images, target=0, relu_attributions=False)
-    strength = LayerAttribution.interpolate(evidence.detach().abs(), (px, px), "bilinear")[:, 0]
+    products = LayerGradientXActivation(network, layer).attribute(images, target=0)
+    evidence = products.detach().sum(dim=1, keepdim=True)
+    strength = LayerAttribution.interpolate(evidence.abs(), (px, px), "bilinear")[:, 0]
     largest = strength.amax(dim=(1, 2), keepdim=True)
     scaled = torch.where(largest > 0, strength / largest, 0)
     return (255 * scaled).round().to(torch.uint8).cpu()
