@@ -24,7 +24,7 @@ from faceage.targets import Target
 
 # Columns of the tables; one that cannot be had is written without rows.
 TABLES = {
-    "predictions": ("face", "path", "age", "predicted", "error"),
+    "predictions": ("face", "path", "age", "cluster"),
     "decades": ("decade", *metrics.COLUMNS),
     "subgroups": subgroups.COLUMNS,
     "age_checks": age_checks.THRESHOLD_COLUMNS,
@@ -157,9 +157,15 @@ def predictions(
     classes: classification.Classes,
     groupings: dict[str, Grouping],
 ) -> pd.DataFrame:
-    """One row a test face, codes written out: reports/predictions.csv."""
+    """One row a test face, codes written out: reports/predictions.csv.
+
+    `cluster` is the group of near-duplicates of the test table, the smallest `face` among them;
+    in this file `group` is the age group.
+    """
     names = subgroups.labels(test).replace(subgroups.NOT_GIVEN, None)
-    table = test[["face", "path", "age"]].assign(gender=names["gender"], race=names["race"])
+    table = test[["face", "path", "age"]].assign(
+        cluster=test["group"], gender=names["gender"], race=names["race"]
+    )
     if predicted is not None:
         age = test["age"].to_numpy(dtype=float)
         table = table.assign(

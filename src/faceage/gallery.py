@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from faceage import images, tables
+from faceage import images, selection, tables
 from faceage.labels import plural, signed
 from faceage.themes import WIDTH, Theme
 
@@ -51,8 +51,7 @@ def worst(predictions: pd.DataFrame) -> list[Miss]:
     ----------
     predictions : predictions.csv
     """
-    ranked = predictions.assign(size=predictions["error"].abs())
-    ranked = ranked.sort_values(["size", "face"], ascending=[False, True]).head(SHOWN)
+    ranked = selection.worst(predictions, SHOWN)
     pixels = {
         face: images.square(images.decode(content), SIDE)
         for face, content in tables.image_bytes(ranked["face"])

@@ -83,6 +83,13 @@ class Model(nn.Module):
         self.architecture = members[0].architecture
         self.members = nn.ModuleList(members)
 
+    @property
+    def first(self) -> AgeNetwork:
+        """The first member, which stands for the others where one has to be shown."""
+        member = self.members[0]
+        assert isinstance(member, AgeNetwork)
+        return member
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of normalised images: (n, 3, px, px) to (n, outputs + auxiliary)."""
         views = [images, images.flip(-1)] if self.architecture.flip_average else [images]

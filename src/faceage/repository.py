@@ -15,13 +15,13 @@ def root() -> Path:
 
 def run_name() -> str:
     """The experiment's name, or else the git branch."""
-    return os.environ.get("DVC_EXP_NAME") or _git("rev-parse", "--abbrev-ref", "HEAD") or "run"
+    return os.environ.get("DVC_EXP_NAME") or git("rev-parse", "--abbrev-ref", "HEAD") or "run"
 
 
 def revision_tags() -> dict[str, str]:
     """The commit that the run started from, and whether files differed from it."""
-    baseline = os.environ.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD") or "none"
-    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV") or git("rev-parse", "HEAD") or "none"
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
     return {"git.baseline": baseline, "git.dirty": str(dirty).lower()}
 
 
@@ -36,6 +36,7 @@ def lock_tags() -> dict[str, str]:
     return tags | {"dvc.code": hashlib.md5("\n".join(code).encode()).hexdigest()}
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Output of a git command, without the white space around it; empty if git refuses."""
     result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return result.stdout.strip() if result.returncode == 0 else ""

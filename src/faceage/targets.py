@@ -99,6 +99,9 @@ class Target(Protocol):
     def classes(self, logits: Tensor) -> Learned:
         """What a target that learns classes finds most likely."""
 
+    def evidence(self, logits: Tensor) -> Tensor:
+        """A number for each face (n,) that grows with its estimate and has a gradient."""
+
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
         """Whole years (k,) and the probability of each (n, k), where the target has them."""
 
@@ -130,6 +133,9 @@ class Regression:
 
     def classes(self, logits: Tensor) -> Learned:
         return None
+
+    def evidence(self, logits: Tensor) -> Tensor:
+        return logits[:, 0]
 
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
         return None
@@ -176,6 +182,9 @@ class Classification:
     def classes(self, logits: Tensor) -> Learned:
         return self.boundaries, logits.argmax(dim=1)
 
+    def evidence(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1) @ torch.arange(self.outputs, dtype=logits.dtype)
+
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
         return None
 
@@ -217,6 +226,9 @@ class Ordinal:
 
     def classes(self, logits: Tensor) -> Learned:
         return None
+
+    def evidence(self, logits: Tensor) -> Tensor:
+        return torch.sigmoid(logits).sum(dim=1)
 
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
         older = torch.sigmoid(logits.float())
@@ -279,6 +291,9 @@ class Distribution:
     def classes(self, logits: Tensor) -> Learned:
         return None
 
+    def evidence(self, logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1) @ self._years(logits)
+
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
         return torch.arange(self.first, self.last + 1), logits.float().softmax(dim=1)
 
@@ -322,6 +337,9 @@ class MultiTask:
 
     def classes(self, logits: Tensor) -> Learned:
         return self.main.classes(self._main(logits))
+
+    def evidence(self, logits: Tensor) -> Tensor:
+        return self.main.evidence(self._main(logits))
 
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
         return self.main.distribution(self._main(logits))
