@@ -25,22 +25,37 @@ NEXT = {
 def main() -> None:
     """Print the test error beside the baselines, then the way on."""
     metrics = read_metrics()
-    test, baselines = metrics["test"], metrics["baselines"]
-    faces = "synthetic test faces" if metrics["synthetic"] else "test faces"
-    print(f"\nMean absolute error in years on {test['n']:,} {faces}, with 95% intervals\n")
-    for name, measured in {
-        "this model": test,
-        "ridge regression on 16x16 pixels": baselines["ridge"],
-        "always the training median": baselines["median"],
-    }.items():
-        interval = f"{measured['mae_low']:5.2f} to {measured['mae_high']:.2f}"
-        print(f"  {name:34}{measured['mae']:6.2f}   {interval}")
+    faces = f"{metrics['test']['n']:,} {'synthetic ' if metrics['synthetic'] else ''}test faces"
+    if "mae" in metrics["test"]:
+        print_errors(metrics, faces)
+    else:
+        print_accuracy(metrics["test"], faces)
     if metrics["synthetic"]:
         print("\n  Synthetic sample: shows that the pipeline works, says nothing about people.")
     print("\nReport\n\n  reports/report.html\n\nNext\n")
     for command, purpose in NEXT.items():
         print(f"  {command:38}{purpose}")
     print()
+
+
+def print_errors(metrics: dict[str, Any], faces: str) -> None:
+    """Errors of model and baselines, where the faces have ages."""
+    print(f"\nMean absolute error in years on {faces}, with 95% intervals\n")
+    for name, measured in {
+        "this model": metrics["test"],
+        "ridge regression on 16x16 pixels": metrics["baselines"]["ridge"],
+        "always the training median": metrics["baselines"]["median"],
+    }.items():
+        interval = f"{measured['mae_low']:5.2f} to {measured['mae_high']:.2f}"
+        print(f"  {name:34}{measured['mae']:6.2f}   {interval}")
+
+
+def print_accuracy(test: dict[str, Any], faces: str) -> None:
+    """Share of the faces put into the right class, where they have classes only."""
+    print(f"\nFaces put into the right class, of {faces}, with 95% intervals\n")
+    for name, key in (("this model", "accuracy"), ("always the commonest class", "commonest")):
+        interval = f"{test[f'{key}_low']:.1%} to {test[f'{key}_high']:.1%}"
+        print(f"  {name:34}{test[key]:6.1%}   {interval}")
 
 
 def read_metrics() -> dict[str, Any]:

@@ -15,8 +15,11 @@ import evaluate
 from faceage import networks, saved_model, tables, targets
 from faceage.outputs import write_csv
 
+REGRESSION = targets.Regression(40, 20, "l1", 1)
+NAMES = ("YOUNG", "MIDDLE", "OLD")
 
-def prepare(test_faces, gender=0, oldest=90, val_faces=12):
+
+def prepare(test_faces, gender=0, oldest=90, val_faces=12, classes=False, target=REGRESSION):
     """Write the inputs of evaluate: few faces, and a model that has learned nothing."""
     rows = []
     random = np.random.default_rng(0)
@@ -27,8 +30,8 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12):
             {
                 "face": face,
                 "image": {"bytes": content, "path": f"{number}.jpg"},
-                "age_class": None,
-                "age": int(random.integers(0, oldest)),
+                "age_class": NAMES[number % 3] if classes else None,
+                "age": None if classes else int(random.integers(0, oldest)),
                 "gender": gender,
                 "race": None if number % 2 else 1,
                 "group": face,
@@ -41,9 +44,9 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12):
     parts = ["train"] * 20 + ["val"] * val_faces + ["test"] * test_faces
     write_csv(tables.SPLIT, pd.DataFrame({"face": [row["face"] for row in rows], "part": parts}))
     torch.manual_seed(0)
-    weights = networks.build(architecture()).state_dict()
-    about = {"synthetic": True, "fingerprint": "none"}
-    saved_model.save([weights], architecture(), targets.Regression(40, 20, "l1", 1), about)
+    plain = architecture(outputs=target.outputs)
+    weights = networks.build(plain).state_dict()
+    saved_model.save([weights], plain, target, {"synthetic": True, "fingerprint": "none"})
     edit_params({"tracking": False, "evaluate.bootstrap": 100})
 
 
@@ -71,6 +74,39 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     for name in ("group", "stage", "decade"):
         right = predictions[name] == predictions[f"predicted_{name}"]
         assert table.loc[name, "accuracy"] == pytest.approx(right.mean(), abs=1e-4)
+
+
+def test_a_distribution_is_checked_for_calibration(workspace):
+    prepare(test_faces=30, target=targets.Distribution("dldl", 0, 90, 2.0))
+    metrics = headline(workspace)
+    assert metrics["distribution"]["crps"] > 0
+    levels = pd.read_csv(workspace / "reports/distribution.csv")
+    assert list(levels["nominal"]) == [0.5, 0.8, 0.9, 0.95]
+    assert levels["coverage"].is_monotonic_increasing
+
+
+def test_learned_classes_are_measured_as_they_are(workspace):
+    prepare(test_faces=30, target=targets.Classification([31, 51], NAMES, [20.0, 40.0, 70.0], 0.0))
+    metrics = headline(workspace)
+    predictions = pd.read_csv(workspace / "reports/predictions.csv")
+    # A network that has learned nothing finds all classes about equally likely: a mean age between
+    # them, but one most likely class.
+    assert predictions["predicted"].between(20, 70).all()
+    right = (predictions["stage"] == predictions["predicted_stage"]).mean()
+    assert metrics["classification"]["stage"]["accuracy"] == pytest.approx(right, abs=1e-4)
+
+
+def test_faces_with_classes_and_no_ages(workspace):
+    target = targets.Classification([31, 51], NAMES, None, 0.0)
+    prepare(test_faces=30, classes=True, target=target)
+    metrics = headline(workspace)
+    assert set(metrics["classification"]) == {"stage"}
+    assert metrics["test"]["commonest"] == pytest.approx(1 / 3)
+    assert 0 <= metrics["test"]["accuracy_low"] <= metrics["test"]["accuracy"] <= 1
+    predictions = pd.read_csv(workspace / "reports/predictions.csv")
+    assert predictions["age"].isna().all()
+    assert set(predictions["stage"]) == set(NAMES)
+    assert len(pd.read_csv(workspace / "reports/robustness.csv")) == 0
 
 
 def test_one_face_without_any_label(workspace):

@@ -129,12 +129,15 @@ def of_classes(
     classes = {name: (true, estimated)}
     scores = classification.by_grouping(classes)
     resamples = Resamples(test["group"], params.evaluate.bootstrap, params.seed)
-    low, high = resamples.interval_of_mean(true == estimated)
-    headline = {
-        "test": {"n": len(test), "accuracy": float((true == estimated).mean())}
-        | {"accuracy_low": low, "accuracy_high": high},
-        "classification": classification.summary(scores),
-    }
+    commonest = parts["train"]["age_class"].mode()[0]
+    measures: dict[str, Any] = {"n": len(test)}
+    for measure, hits in {
+        "accuracy": true == estimated,
+        "commonest": true == number[commonest],  # what always answering it would get
+    }.items():
+        low, high = resamples.interval_of_mean(hits)
+        measures |= {measure: float(hits.mean()), f"{measure}_low": low, f"{measure}_high": high}
+    headline = {"test": measures, "classification": classification.summary(scores)}
     faces = predictions(test, None, pd.DataFrame(index=test.index), classes, params.groupings)
     return Measured(headline, {"predictions": faces, "classification": scores}, {})
 
