@@ -198,6 +198,7 @@ class ReportParams:
     """What the stage report may read."""
 
     tracking: bool
+    evaluate: Evaluate
 
 
 View = TypeVar(
