@@ -345,7 +345,14 @@ def test_undefined_values_are_a_dash():
 def test_names_are_listed_as_in_a_sentence():
     assert labels.listed(["a"]) == "a"
     assert labels.listed(["a", "b"]) == "a and b"
-    assert labels.listed(["a", "b", "c"]) == "a, b and c"
+    assert labels.listed(["a", "b", "c"], "or") == "a, b or c"
+
+
+def test_missing_labels_of_people_say_which():
+    assert labels.people("race", "not given") == "ethnicity not given"
+    assert labels.people("gender_race", "female, not given") == "female, ethnicity not given"
+    assert labels.people("gender_race", "not given, White") == "gender not given, White"
+    assert labels.people("gender", "male") == "male"
 
 
 def test_age_ranges_are_readable():

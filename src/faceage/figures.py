@@ -55,7 +55,7 @@ def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
     """Contact sheets: figures made of photographs, which the page shows one by one."""
     test = found.test_faces
     titles = {
-        "samples": f"Every so many {found.faces}, from young to old",
+        "samples": "Samples of the data, from young to old",
         "worst": "Largest errors: true → predicted age in years",
         "typical": "Typical errors: true → predicted age in years",
     }

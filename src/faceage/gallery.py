@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,18 +89,20 @@ def typical(predictions: pd.DataFrame) -> pd.DataFrame:
 
 def sheet(faces: Sequence[Face], title: str, theme: Theme) -> Figure:
     """Contact sheet: under each face what is to be known of it."""
-    del theme  # its settings are in force already: a sheet has no colours of its own
-    rows = max(1, -(-len(faces) // COLUMNS))
-    cell = WIDTH / COLUMNS
-    figure = Figure(figsize=(WIDTH, 0.4 + rows * (cell + 0.16)), layout="constrained")
-    figure.suptitle(title, x=0.012, ha="left")
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axes in panels:
+    cell, head, lines, gap = WIDTH / COLUMNS, 0.35, 0.3, 0.05  # inches
+    height = head + -(-len(faces) // COLUMNS) * (cell + lines)
+    figure = Figure(figsize=(WIDTH, height))
+    figure.text(gap / WIDTH, 1 - 0.1 / height, title, va="top", fontsize=10.5)
+    for place, face in enumerate(faces):
+        row, column = divmod(place, COLUMNS)
+        left, bottom = column * cell + gap, height - head - row * (cell + lines) - cell + gap
+        side = cell - 2 * gap
+        axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
         axes.set_axis_off()
-    for axes, face in zip(panels, faces, strict=False):
         axes.imshow(face.pixels, interpolation="lanczos")
-        middle = {"ha": "center", "va": "top", "transform": axes.transAxes}
-        axes.text(0.5, -0.04, f"{face.caption}  {face.note}", fontsize=7, **middle)
+        middle: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.transAxes}
+        axes.text(0.5, -0.04, face.caption, fontsize=7, **middle)
+        axes.text(0.5, -0.16, face.note, fontsize=7, color=theme.faint, **middle)
     return figure
 
 

@@ -14,7 +14,7 @@ NOT_GIVEN = "not given"
 # What the groupings of people, the groupings of ages and the kinds of interval are called.
 GROUPINGS = {"gender": "Gender", "race": "Ethnicity", "gender_race": "Gender and ethnicity"}
 CLASSES = {"group": "age group", "stage": "stage of life", "decade": "decade"}
-METHODS = {"plain": "one width for all", "by_age": "width by age"}
+METHODS = {"plain": "one width for all faces", "by_age": "a width by estimated age"}
 
 # How a value is written.
 YEARS, SIGNED, PLAIN, PERCENT = "years", "signed", "plain", "percent"
@@ -47,6 +47,15 @@ def classes(grouping: str) -> str:
     return CLASSES.get(grouping, grouping.replace("_", " "))
 
 
+def people(grouping: str, group: str) -> str:
+    """Write the name of a group of people: for a label that is missing, say which."""
+    labels = {"gender": ("gender",), "race": ("ethnicity",)}.get(grouping, ("gender", "ethnicity"))
+    return ", ".join(
+        f"{label} {name}" if name == NOT_GIVEN else name
+        for label, name in zip(labels, group.split(", "), strict=True)
+    )
+
+
 def signed(years: float, decimals: int = 1) -> str:
     """Write a difference with its sign, the minus as long as the plus."""
     rounded = round(years, decimals) or 0.0  # there is no -0.0
@@ -77,7 +86,7 @@ def plural(count: int, things: str) -> str:
     return f"{count:,} {things if count != 1 else things.removesuffix('s')}"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], word: str = "and") -> str:
     """Write names as a sentence does: `a`, `a and b`, `a, b and c`."""
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {word} {last}" if first else last

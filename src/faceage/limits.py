@@ -131,8 +131,8 @@ def _of_age_checks(found: Results, few: int) -> Iterator[Limit]:
             )
     missing = found.ages_18_30.loc[found.ages_18_30["n"] == 0, "age"]
     if len(missing):
-        years = listed([str(age) for age in missing])
-        yield Limit("age_checks", f"No test face of {years} years: its bar is missing.")
+        years = listed([str(age) for age in missing], "or")
+        yield Limit("age_checks", f"No test face is {years} years old.")
 
 
 def _of_intervals(found: Results) -> Iterator[Limit]:

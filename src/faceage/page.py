@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from faceage import comparison, gallery, limits, previous, repository
+from faceage import gallery, limits, measures, previous, repository
 from faceage.dotted import flatten
 from faceage.labels import (
     CLASSES,
@@ -20,6 +20,7 @@ from faceage.labels import (
     classes,
     interval,
     number,
+    people,
     plural,
     signed,
 )
@@ -79,10 +80,10 @@ def _context(found: Results, settings: Evaluate) -> dict[str, Any]:
         "evaluate": settings,
         "model": found.model["architecture"]["model"],
         "test": test,
-        "baselines": comparison.with_baselines(found.metrics),
-        "measures": comparison.measures(test),
+        "baselines": measures.with_baselines(found.metrics),
+        "measures": measures.written(test),
         "previous": before,
-        "against_previous": comparison.with_previous(test, before) if before else [],
+        "against_previous": measures.with_previous(test, before) if before else [],
         "limits": limits.of(found, settings),
         "people": found.gender_and_ethnicity(),
         "best": found.history.loc[found.history["val_mae"].idxmin()],
@@ -105,6 +106,7 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
         "data_uri": data_uri,
         "interval": interval,
         "number": number,
+        "people": people,
         "plural": plural,
         "signed": signed,
     }

@@ -54,7 +54,7 @@ def with_baselines(metrics: Mapping[str, Any]) -> list[Compared]:
     return rows
 
 
-def measures(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def written(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Name, value and interval of each measure, ready to be shown."""
     return [
         (name, number(test[key], kind, decimals), interval(test, key, kind, decimals))
