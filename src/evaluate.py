@@ -144,10 +144,15 @@ def predictions(
     intervals: pd.DataFrame,
     groupings: dict[str, Grouping],
 ) -> pd.DataFrame:
-    """One row a test face, codes written out: reports/predictions.csv."""
+    """One row a test face, codes written out: reports/predictions.csv.
+
+    `cluster` is the group of near-duplicates of the test table, the smallest `face` among them;
+    in this file `group` is the age group.
+    """
     age = test["age"].to_numpy(dtype=float)
     names = subgroups.labels(test).replace(subgroups.NOT_GIVEN, None)
     table = test[["face", "path", "age"]].assign(
+        cluster=test["group"],
         predicted=predicted,
         error=predicted - age,
         gender=names["gender"],

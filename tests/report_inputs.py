@@ -22,6 +22,7 @@ from faceage import (
     metrics,
     params,
     results,
+    selection,
     subgroups,
     tables,
 )
@@ -73,7 +74,7 @@ def write(
     _write_ingest(root, faces, synthetic)
     _write_model(root, table, epochs, synthetic)
     predictions = _write_evaluation(root, tables.read_parts(), random, synthetic)
-    _write_saliency(root, predictions if saliency else predictions.head(0))
+    _write_saliency(predictions if saliency else predictions.head(0))
     epoch = np.arange(1, epochs + 1)
     history = {
         "epoch": epoch,
@@ -251,17 +252,14 @@ def _robustness(faces: int) -> pd.DataFrame:
     )
 
 
-def _write_saliency(root: Path, predictions: pd.DataFrame) -> None:
-    """Six of the faces with the largest errors, six of the others: a spot that wanders."""
-    ranked = predictions.assign(size=predictions["error"].abs()).sort_values("size")
-    kinds = {"worst": ranked[::-1].head(6), "typical": ranked.head(6)}
-    rows = [
-        {"face": face, "kind": kind, "heat": _spot(number)}
-        for kind, faces in kinds.items()
-        for number, face in enumerate(faces["face"])
+def _write_saliency(predictions: pd.DataFrame) -> None:
+    """A spot that wanders, on six of the worst and six typical faces."""
+    shown = selection.worst_and_typical(predictions, 6)
+    rows: list[dict[str, object]] = [
+        {"face": face, "kind": kind, "heat": _spot(number % 6)}
+        for number, (face, kind) in enumerate(zip(shown["face"], shown["kind"], strict=True))
     ]
-    table = pd.DataFrame(rows, columns=["face", "kind", "heat"])
-    table.to_parquet(root / "data/saliency.parquet")
+    tables.write_saliency(rows)
 
 
 def _spot(number: int) -> bytes:

@@ -64,6 +64,7 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     assert metrics["robustness"]["n"] == metrics["test"]["n"] == 70
     predictions = pd.read_csv(workspace / "reports/predictions.csv")
     assert set(predictions["stage"]) == {"YOUNG", "MIDDLE", "OLD"}
+    assert list(predictions["cluster"]) == list(predictions["face"])
     covered = predictions["age"].between(predictions["low_plain"], predictions["high_plain"])
     assert covered.mean() == pytest.approx(metrics["intervals"]["plain"]["coverage"], abs=1e-4)
     table = pd.read_csv(workspace / "reports/classification.csv").set_index("grouping")

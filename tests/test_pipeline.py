@@ -170,7 +170,8 @@ def test_mistakes_are_caught_before_earlier_results_are_touched(repository):
 def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, runs):
     before = set(runs()["run_id"])
     command = ("dvc", "exp", "run", "--temp", "-n", "small", "-S", "model=test_efficientnet")
-    assert executed(call(*command, cwd=repository)) == ["check", "train", "evaluate", "report"]
+    ran = executed(call(*command, cwd=repository))
+    assert ran == ["check", "train", "evaluate", "explain", "report"]
     (run,) = [row for row in runs().to_dict(orient="records") if row["run_id"] not in before]
     assert run["tags.mlflow.runName"] == "small"
     assert run["params.model"] == "test_efficientnet"
@@ -178,11 +179,18 @@ def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, 
     artifacts = mlflow.artifacts.list_artifacts(run_id=run["run_id"])
     assert {artifact.path for artifact in artifacts} >= {"reports"}
     assert mlflow.pyfunc.load_model(f"runs:/{run['run_id']}/model")
+    again = call(*command[:-4], *command[-2:], cwd=repository)
+    assert executed(again) == ["report"], "the rest is in the run cache"
+    assert len(runs()) == len(before) + 1
     compared = call("dvc", "metrics", "diff", "HEAD", "small", cwd=repository).stdout
     assert "test.mae" in compared
     assert (
         "test_efficientnet" in call("dvc", "params", "diff", "HEAD", "small", cwd=repository).stdout
     )
+    compared = call(sys.executable, "src/compare.py", "HEAD", "small", cwd=repository).stdout
+    assert compared.startswith("### `small` (")
+    assert "groups of near-duplicates" in compared
+    assert "differ**" not in compared
 
 
 def test_queued_experiments_run_two_at_a_time_and_are_tracked(repository, runs):

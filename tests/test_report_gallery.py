@@ -7,7 +7,7 @@ import pytest
 import report_inputs
 from PIL import Image
 
-from faceage import figures, gallery
+from faceage import figures, gallery, labels
 
 
 @pytest.fixture(scope="module")
@@ -21,20 +21,14 @@ def chosen(found):
     return gallery.choose(found)
 
 
-def test_worst_come_first(found):
-    sizes = gallery.worst(found.predictions)["error"].abs()
-    assert sizes.is_monotonic_decreasing
-    assert len(sizes) == gallery.WORST
-    assert sizes.iloc[0] == found.predictions["error"].abs().max()
-
-
-def test_typical_are_nearest_to_the_median_error(found):
-    size = found.predictions["error"].abs()
-    typical = gallery.typical(found.predictions)
-    distance = (size - size.median()).abs().sort_values()
-    assert sorted((typical["error"].abs() - size.median()).abs()) == pytest.approx(
-        distance.head(gallery.TYPICAL).tolist()
-    )
+def test_worst_come_first_and_typical_go_from_young_to_old(found, chosen):
+    errors = [abs(int(face.note.replace(labels.MINUS, "-"))) for face in chosen.worst]
+    assert len(errors) == gallery.WORST
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] == round(found.predictions["error"].abs().max())
+    ages = [int(face.caption.split()[0]) for face in chosen.typical]
+    assert len(ages) == gallery.TYPICAL
+    assert ages == sorted(ages)
 
 
 def test_faces_are_shown_with_their_own_pixels(found, chosen):

@@ -66,10 +66,10 @@ def test_other_faces_are_told(repository):
     assert not before.same_faces
 
 
-def test_neither_new_measures_nor_other_intervals_make_another_run(repository):
+def test_neither_new_measures_nor_intervals_nor_rounding_make_another_run(repository):
     results(6.0)
     commit()
-    metrics = results(6.0, balanced_mae=7.0)
+    metrics = results(6.00004, balanced_mae=7.0)
     metrics["test"]["mae_low"] = 5.5
     assert previous.find(metrics) is None
 

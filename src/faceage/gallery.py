@@ -12,7 +12,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from faceage import images, tables
+from faceage import images, selection, tables
 from faceage.labels import NOT_GIVEN, plural, signed
 from faceage.results import Results
 from faceage.themes import WIDTH, Theme
@@ -61,30 +61,13 @@ class Gallery:
 
 def choose(found: Results) -> Gallery:
     """Pick and decode all faces that are shown."""
+    typical = selection.typical(found.predictions, TYPICAL).sort_values(["age", "face"])
     return Gallery(
         samples=_samples(found.people),
-        worst=_estimates(worst(found.predictions)),
-        typical=_estimates(typical(found.predictions)),
+        worst=_estimates(selection.worst(found.predictions, WORST)),
+        typical=_estimates(typical),
         saliency=_explained(found.predictions, found.saliency),
     )
-
-
-def worst(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The `WORST` rows with the largest absolute errors, or all if there are fewer.
-
-    Parameters
-    ----------
-    predictions : predictions.csv
-    """
-    ranked = predictions.assign(size=predictions["error"].abs())
-    return ranked.sort_values(["size", "face"], ascending=[False, True]).head(WORST)
-
-
-def typical(predictions: pd.DataFrame) -> pd.DataFrame:
-    """The `TYPICAL` rows whose absolute errors are nearest to the median one, from young to old."""
-    size = predictions["error"].abs()
-    ranked = predictions.assign(distance=(size - size.median()).abs())
-    return ranked.sort_values(["distance", "face"]).head(TYPICAL).sort_values(["age", "face"])
 
 
 def sheet(faces: Sequence[Face], title: str, theme: Theme) -> Figure:

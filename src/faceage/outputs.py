@@ -47,15 +47,15 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Write `content` as indented JSON, floats with 4 decimals so that diffs stay readable."""
+    """Write `content` as indented JSON, floats with 6 digits so that diffs stay readable."""
     with whole_file(path) as part:
         part.write_text(json.dumps(_rounded(content), indent=2) + "\n")
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
-    """Write `table` without its index, floats with 4 decimals."""
+    """Write `table` without its index, floats with 6 significant digits."""
     with whole_file(path) as part:
-        table.to_csv(part, index=False, float_format="%.4f", lineterminator="\n")
+        table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _rounded(value: Any) -> Any:
@@ -64,5 +64,5 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     if isinstance(value, float):
-        return round(float(value), 4)
+        return float(f"{value:.6g}")
     return value

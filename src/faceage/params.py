@@ -95,7 +95,10 @@ class Train(Section):
 
 
 # Columns of reports/predictions.csv that a grouping's own columns must not hide.
-TAKEN = ("face", "path", "age", "predicted", "error", "gender", "race", "decade")
+TAKEN = (
+    *("face", "path", "cluster", "age", "predicted", "error", "gender", "race", "decade"),
+    *("low", "high", "low_plain", "high_plain"),
+)
 
 
 class Grouping(Section):

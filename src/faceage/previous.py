@@ -7,6 +7,7 @@ other ones than the present is the same before and after, for committing adds on
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from faceage.dotted import flatten
 from faceage.results import METRICS
 
 DATA = ("data/faces.parquet", "data/split.csv")
+ROUNDING = 1e-3  # of a measure in the files, and of a computer of another type
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def find(metrics: Mapping[str, Any]) -> Previous | None:
     """
     for commit in repository.commits_of(METRICS):
         test = _test_measures(repository.content_at(commit, METRICS))
-        if any(metrics["test"].get(name, value) != value for name, value in test.items()):
+        if any(_differs(value, metrics["test"].get(name, value)) for name, value in test.items()):
             then, now = repository.locked_stages(commit), repository.locked_stages()
             return Previous(commit, test, _changed(then, now), _data(then) == _data(now))
     return None
@@ -56,6 +58,12 @@ def parameters(stages: Mapping[str, Any]) -> dict[str, Any]:
     for stage in stages.values():
         by_name |= flatten(stage.get("params", {}).get("params.yaml", {}))
     return by_name
+
+
+def _differs(then: float | None, now: float | None) -> bool:
+    if then is None or now is None:
+        return then is not now
+    return not math.isclose(then, now, abs_tol=ROUNDING)
 
 
 def _test_measures(text: str) -> dict[str, Any]:

@@ -16,13 +16,13 @@ def root() -> Path:
 
 def run_name() -> str:
     """The experiment's name, or else the git branch."""
-    return os.environ.get("DVC_EXP_NAME") or _git("rev-parse", "--abbrev-ref", "HEAD") or "run"
+    return os.environ.get("DVC_EXP_NAME") or git("rev-parse", "--abbrev-ref", "HEAD") or "run"
 
 
 def revision_tags() -> dict[str, str]:
     """The commit that the run started from, and whether files differed from it."""
-    baseline = os.environ.get("DVC_EXP_BASELINE_REV") or _git("rev-parse", "HEAD") or "none"
-    dirty = bool(_git("status", "--porcelain", "--untracked-files=no"))
+    baseline = os.environ.get("DVC_EXP_BASELINE_REV") or git("rev-parse", "HEAD") or "none"
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
     return {"git.baseline": baseline, "git.dirty": str(dirty).lower()}
 
 
@@ -46,15 +46,16 @@ def locked_stages(commit: str | None = None) -> dict[str, Any]:
 
 def commits_of(path: Path) -> list[str]:
     """Commits up to the present one that changed the file, newest first; none without git."""
-    return _git("log", "--format=%H", "--", str(path)).split()
+    return git("log", "--format=%H", "--", str(path)).split()
 
 
 def content_at(commit: str, path: Path) -> str:
     """Text of a file, its path relative to here, at a commit; empty where it was not there."""
-    return _git("show", f"{commit}:./{path}")
+    return git("show", f"{commit}:./{path}")
 
 
-def _git(*arguments: str) -> str:
+def git(*arguments: str) -> str:
+    """Output of a git command, without the white space around it; empty if git refuses."""
     try:
         result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     except FileNotFoundError:  # the program is not installed

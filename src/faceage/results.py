@@ -18,7 +18,6 @@ from faceage.utkface import GENDERS, RACES
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
 MODEL = Path("models/model.json")
-SALIENCY = Path("data/saliency.parquet")
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def read() -> Results:
             classification=pd.read_csv(REPORTS / "classification.csv"),
             robustness=pd.read_csv(REPORTS / "robustness.csv"),
             rejected=_csv(tables.REJECTED),
-            saliency=pd.read_parquet(SALIENCY),
+            saliency=pd.read_parquet(tables.SALIENCY),
             parts=tables.read_parts(),
             data_sha256=_sha256(tables.FACES),
         )

@@ -12,6 +12,7 @@ from faceage.outputs import whole_file
 FACES = Path("data/faces.parquet")
 REJECTED = Path("data/rejected.csv")
 SPLIT = Path("data/split.csv")
+SALIENCY = Path("data/saliency.parquet")
 
 PARTS = ("train", "val", "test")
 
@@ -29,6 +30,16 @@ FACES_SCHEMA = pa.schema(
         ("synthetic", pa.bool_()),  # drawn by the stage `sample`
     ]
 )
+# One row a face that is explained; none where the model's network has no feature map to look at.
+SALIENCY_SCHEMA = pa.schema(
+    [
+        ("face", pa.string()),
+        ("kind", pa.string()),  # worst or typical
+        # PNG file, 8-bit greyscale, as large as the network's input and in place over the face's
+        # central square; 255 where this face's evidence is strongest
+        ("heat", pa.binary()),
+    ]
+)
 ROW_GROUP = 1024
 
 
@@ -42,6 +53,12 @@ def write_faces(rows: Iterable[dict[str, object]]) -> None:
                 writer.write_table(pa.Table.from_pylist(batch, FACES_SCHEMA))
                 batch = []
         writer.write_table(pa.Table.from_pylist(batch, FACES_SCHEMA))
+
+
+def write_saliency(rows: list[dict[str, object]]) -> None:
+    """Write saliency.parquet, in the order given."""
+    with whole_file(SALIENCY) as part:
+        pq.write_table(pa.Table.from_pylist(rows, SALIENCY_SCHEMA), part)
 
 
 def read_faces() -> pd.DataFrame:

@@ -1,0 +1,39 @@
+"""Stage `explain`: where in a dozen test faces the model finds its evidence.
+
+    python src/explain.py
+
+Reads  models/, data/faces.parquet, reports/predictions.csv
+Writes data/saliency.parquet: HiResCAM of the worst and of typical test faces
+"""
+
+import pandas as pd
+
+from faceage import faces, saliency, saved_model, selection, tables
+from faceage.stage import run
+
+EACH = 6  # worst faces, and typical ones
+
+
+def main() -> None:
+    """Pick the faces, compute their maps on the CPU, where they repeat bit for bit."""
+    predictions = pd.read_csv("reports/predictions.csv")
+    shown = selection.worst_and_typical(predictions, EACH)
+    network, _ = saved_model.load()
+    layer = saliency.last_feature_map(network)
+    if layer is None:
+        tables.write_saliency([])
+        print(f"{network.architecture.model} has no feature map that HiResCAM can weigh: no maps")
+        return
+    side = faces.stored_side(tables.read_faces())
+    pixels = faces.decode(shown, tables.image_bytes(shown["face"]), side)
+    maps = saliency.hires_cam(network, layer, pixels).numpy()
+    rows = [
+        {"face": face, "kind": kind, "heat": saliency.png(heat)}
+        for face, kind, heat in zip(shown["face"], shown["kind"], maps, strict=True)
+    ]
+    tables.write_saliency(rows)
+    print(f"saliency of {len(rows)} test faces")
+
+
+if __name__ == "__main__":
+    run(main)
