@@ -94,7 +94,9 @@ def test_subgroups_stand_at_their_error_and_few_faces_are_paler(found):
     few = groups["enough"].eq(False)
     assert few.any()
     assert not few.all()
-    pale = [bar for axes in drawn.axes for bar in axes.patches if bar.get_alpha() == 0.13]
+    pale = [
+        bar for axes in drawn.axes for bar in axes.patches if bar.get_alpha() == reliability.FEW
+    ]
     assert len(pale) == few.sum()
 
 

@@ -23,11 +23,9 @@ def charts(found: Results, settings: Evaluate) -> dict[str, Draw]:
     mae = found.metrics["test"]["mae"]
     challenge = found.metrics["age_checks"]["challenge_25"]
     counts = challenge["n_minors"], challenge["n_adults"]
-    checks = found.age_checks, found.ages_18_30, counts
     parts = {name: part["age"] for name, part in found.parts.items()}
     sizes = {name: len(part) for name, part in parts.items()}
     crossed, by_group = found.gender_and_ethnicity(), _ages_by_group(found.people)
-    coverage = found.coverage, settings.coverage
     return {
         "ages_by_split": partial(people.ages_by_split, parts, faces),
         "people": partial(people.gender_and_ethnicity, crossed, faces),
@@ -40,8 +38,10 @@ def charts(found: Results, settings: Evaluate) -> dict[str, Draw]:
             for name, counted in found.confusions(settings.groupings).items()
         },
         "subgroups": partial(reliability.subgroups, found.subgroups, mae, test),
-        "age_checks": partial(reliability.age_checks, *checks, test),
-        "coverage": partial(reliability.coverage, *coverage, test),
+        "age_checks": partial(
+            reliability.age_checks, found.age_checks, found.ages_18_30, counts, test
+        ),
+        "coverage": partial(reliability.coverage, found.coverage, settings.coverage, test),
         "robustness": partial(reliability.robustness, found.robustness, test),
     }
 

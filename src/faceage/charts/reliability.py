@@ -1,8 +1,12 @@
 """For whom and when the estimates hold: subgroups, age checks, intervals, worse photographs."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 from scipy.stats import binom
 
@@ -10,6 +14,7 @@ from faceage.charts.frame import BAND, band, in_percent, new_figure, rows_from_t
 from faceage.labels import GROUPINGS, METHODS, age_range, plural
 from faceage.themes import Theme
 
+FEW = 0.13  # opacity of the band of a group with few faces
 CHANCE = 0.95  # of the coverages that chance alone makes, this share is shaded
 
 
@@ -27,28 +32,29 @@ def subgroups(groups: pd.DataFrame, overall: float, faces: str, theme: Theme) ->
     figure, panels = new_figure(
         height, rows=len(parts), sharex=True, height_ratios=sizes, squeeze=False
     )
+    dot: dict[str, Any] = {"marker": "o", "markersize": 5.5, "linestyle": "none"}
     # Larger than the dot, so that neither hides the other.
-    diamond = {"marker": "D", "markersize": 7.5, "fillstyle": "none", "color": theme.ink}
-    diamond |= {"linestyle": "none", "markeredgewidth": 1.1}
+    diamond: dict[str, Any] = dot | {"marker": "D", "markersize": 7.5, "fillstyle": "none"}
+    line: dict[str, Any] = {"color": theme.second, "linestyle": "--", "linewidth": 1.4}
     for axes, (grouping, part) in zip(panels[:, 0], parts.items(), strict=True):
         title = f"{GROUPINGS[str(grouping)]} (n = {plural(int(part['n'].sum()), faces)})"
         axes.set_title(title, fontsize=9.5)
         rows = rows_from_the_top(axes, part["group"] + part["n"].map("  (n={:,})".format))
-        axes.axvline(overall, color=theme.second, linestyle="--", linewidth=1.4, zorder=0)
-        for row, group in zip(rows, part.itertuples(), strict=True):
-            look = band(theme) if group.enough else band(theme) | {"alpha": 0.13}
-            axes.barh(row, group.mae_high - group.mae_low, BAND, left=group.mae_low, **look)
-            shade = theme.first if group.enough else theme.faint
-            axes.plot(group.mae, row, "o", color=shade, markersize=5.5)
-        axes.plot(part["mae_age_standardised"], rows, **diamond)
         axes.tick_params(axis="y", labelsize=8.5)
+        axes.axvline(overall, zorder=0, **line)
+        for row, group in zip(rows, part.itertuples(), strict=True):
+            paler = {} if group.enough else {"alpha": FEW}
+            width = group.mae_high - group.mae_low
+            axes.barh(row, width, BAND, left=group.mae_low, **band(theme) | paler)
+            axes.plot(group.mae, row, color=theme.first if group.enough else theme.faint, **dot)
+        axes.plot(part["mae_age_standardised"], rows, color=theme.ink, **diamond)
     axes.set_xlim(0, 1.05 * max(1, groups["mae_high"].max()))
     axes.set_xlabel("mean absolute error (years)")
     handles = [
-        axes.plot([], [], "o", color=theme.first, markersize=5.5, label="MAE")[0],
-        axes.barh([0], [0], label="95% interval", **band(theme)),
-        axes.plot([], [], label="at equal age mix", **diamond)[0],
-        axes.plot([], [], "--", color=theme.second, linewidth=1.4, label="all faces")[0],
+        Line2D([], [], color=theme.first, label="MAE", **dot),
+        Patch(label="95% interval", **band(theme)),
+        Line2D([], [], color=theme.ink, label="at equal age mix", **diamond),
+        Line2D([], [], label="all faces", **line),
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8.5)
     return figure
