@@ -25,13 +25,23 @@ def of(found: Results, settings: Evaluate) -> list[Limit]:
     """All limits that apply, in the order of the report's chapters."""
     few = settings.min_group
     return [
-        *_of_labels(found),
         *_of_size(found),
+        *_of_labels(found),
+        *_of_training(found),
         *_of_ages(found, few),
         *_of_people(found, few),
         *_of_age_checks(found, few),
         *_of_intervals(found),
     ]
+
+
+def _of_size(found: Results) -> Iterator[Limit]:
+    if len(found.predictions) == 1:
+        yield Limit(
+            "comparison",
+            "The test part has a single face: its numbers say nothing in general, and intervals"
+            " and R² have no meaning.",
+        )
 
 
 def _of_labels(found: Results) -> Iterator[Limit]:
@@ -44,13 +54,7 @@ def _of_labels(found: Results) -> Iterator[Limit]:
         )
 
 
-def _of_size(found: Results) -> Iterator[Limit]:
-    if len(found.predictions) == 1:
-        yield Limit(
-            "comparison",
-            "The test part has a single face: its numbers say nothing in general, and intervals"
-            " and R² have no meaning.",
-        )
+def _of_training(found: Results) -> Iterator[Limit]:
     if len(found.history) == 1:
         yield Limit("training", "Training ran for one epoch: the curves are single points.")
 
