@@ -14,7 +14,7 @@ NOT_GIVEN = "not given"
 # What the groupings of people, the groupings of ages and the kinds of interval are called.
 GROUPINGS = {"gender": "Gender", "race": "Ethnicity", "gender_race": "Gender and ethnicity"}
 CLASSES = {"group": "age group", "stage": "stage of life", "decade": "decade"}
-METHODS = {"plain": "one width for all faces", "by_age": "a width by estimated age"}
+METHODS = {"plain": "one width for all", "by_age": "a width by age"}
 
 # How a value is written.
 YEARS, SIGNED, PLAIN, PERCENT = "years", "signed", "plain", "percent"
