@@ -2,20 +2,50 @@
 
 import hashlib
 import io
-import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
+from conftest import ROOT, edit_params
 from PIL import Image, ImageDraw
 
-from faceage import tables
+import evaluate
+import report
+from faceage import (
+    age_checks,
+    classification,
+    conformal,
+    metrics,
+    params,
+    results,
+    selection,
+    subgroups,
+    tables,
+)
+from faceage.bootstrap import Resamples
 from faceage.outputs import write_csv, write_json
-from faceage.utkface import GENDERS, RACES
 
-AGE_GROUPS = [(0, "<18"), (18, "18-40"), (41, "41-60"), (61, ">60")]
-SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+CORRUPTIONS = ("darkening", "blur", "occlusion")
+
+
+def prepare(folder: Path, patch: pytest.MonkeyPatch, **inputs: Any) -> results.Results:
+    """Make `folder` the working directory, write params.yaml and the inputs, read them back."""
+    patch.chdir(folder)
+    shutil.copy(ROOT / "params.yaml", folder)
+    edit_params({"tracking": False, "evaluate.min_group": 8})
+    write(folder, **inputs)
+    return results.read()
+
+
+def make(folder: Path, patch: pytest.MonkeyPatch, **inputs: Any) -> str:
+    """Prepare the inputs in `folder`, run the stage on them, return the page."""
+    prepare(folder, patch, **inputs)
+    report.main()
+    return (folder / "reports/report.html").read_text()
 
 
 def write(
@@ -24,12 +54,17 @@ def write(
     faces: int = 240,
     test: int = 36,
     epochs: int = 5,
+    oldest: int = 104,
+    genders: Sequence[int | None] = (0, 1),
     synthetic: bool = True,
-    genders: bool = True,
+    saliency: bool = True,
 ) -> None:
-    """Write every input of the report under `root`, the working directory."""
+    """Write every input of the report under `root`, the working directory.
+
+    The estimates are made up; all that follows from them is measured as `evaluate` does.
+    """
     random = np.random.default_rng(0)
-    rows = [_row(number, random, genders, synthetic) for number in range(faces)]
+    rows = [_row(number, random, oldest, genders, synthetic) for number in range(faces)]
     tables.write_faces(rows)
     table = tables.read_faces()
     middle = (faces - test) * 7 // 8
@@ -38,10 +73,8 @@ def write(
     write_json(root / "reports/split.json", _split(table))
     _write_ingest(root, faces, synthetic)
     _write_model(root, table, epochs, synthetic)
-    predictions = _predictions(table[table["part"] == "test"], random)
-    write_csv(root / "reports/predictions.csv", predictions)
-    write_csv(root / "reports/decades.csv", _decades(predictions))
-    write_json(root / "reports/metrics.json", _metrics(predictions, synthetic))
+    predictions = _write_evaluation(root, tables.read_parts(), random, synthetic)
+    _write_saliency(predictions if saliency else predictions.head(0))
     epoch = np.arange(1, epochs + 1)
     history = {
         "epoch": epoch,
@@ -53,20 +86,15 @@ def write(
     write_csv(root / "reports/history.csv", pd.DataFrame(history))
 
 
-def decade(age: float) -> str:
-    """Name the decade of an age."""
-    start = int(age) // 10 * 10
-    return f"{start:03d}-{start + 9:03d}"
-
-
-def age_group(age: float) -> str:
-    """Name the age group of an age."""
-    return [name for first, name in AGE_GROUPS if age >= first][-1]
-
-
-def _row(number: int, random: np.random.Generator, genders: bool, synthetic: bool) -> Any:
-    age = int(np.clip(random.gamma(2.6, 14), 0, 104)) if number else 30
-    gender, race = int(random.integers(2)), int(random.integers(5))
+def _row(
+    number: int,
+    random: np.random.Generator,
+    oldest: int,
+    genders: Sequence[int | None],
+    synthetic: bool,
+) -> Any:
+    age = int(np.clip(random.gamma(2.6, 14), 0, oldest)) if number else min(30, oldest)
+    gender, race = genders[number % len(genders)], int(random.integers(5))
     image = Image.new("RGB", (96, 96), tuple(int(c) for c in random.integers(40, 120, 3)))
     draw = ImageDraw.Draw(image)
     draw.ellipse((18, 8, 78, 88), fill=(226 - age, 180 - age // 2, 150))
@@ -82,7 +110,7 @@ def _row(number: int, random: np.random.Generator, genders: bool, synthetic: boo
         "face": face,
         "image": {"bytes": content, "path": f"{age}_{gender}_{race}_{number:017}.png"},
         "age": age,
-        "gender": gender if genders else None,
+        "gender": gender,
         "race": race if number % 40 else None,
         "group": face,
         "width": 96,
@@ -148,62 +176,95 @@ def _write_model(root: Path, table: pd.DataFrame, epochs: int, synthetic: bool) 
     write_json(root / "models/model.json", content)
 
 
-def _predictions(test: pd.DataFrame, random: np.random.Generator) -> pd.DataFrame:
-    noise = random.normal(0, 2 + 0.08 * test["age"].to_numpy())
-    predicted = np.maximum(0, 0.85 * test["age"] + 5 + noise)
+def _write_evaluation(
+    root: Path, parts: dict[str, pd.DataFrame], random: np.random.Generator, synthetic: bool
+) -> pd.DataFrame:
+    settings = params.load(params.EvaluateParams).evaluate
+    test, val = parts["test"], parts["val"]
+    age, labels = test["age"].to_numpy(dtype=float), subgroups.labels(test)
+    predicted = _estimates(age, random)
+    boundaries = settings.groupings["group"].boundaries
+    errors = metrics.per_face(age, predicted, boundaries)
+    resamples = Resamples(test["group"], 100, 0)
+    decades = metrics.by_decade(errors, resamples)
+    groups = subgroups.by_group(errors, labels, resamples, settings.min_group)
+    thresholds = age_checks.by_threshold(age, predicted)
+    single_ages = age_checks.by_single_age(age, predicted)
+    val_age = val["age"].to_numpy(dtype=float)
+    calibration = conformal.Calibration.fit(val_age, _estimates(val_age, random), 0.9)
+    intervals = calibration.intervals(predicted)
+    coverage = conformal.coverage_by_group(age, intervals, labels)
+    classes = classification.by_grouping(age, predicted, settings.groupings)
+    predictions = evaluate.predictions(test, predicted, intervals, settings.groupings)
+    tables_of_reports = {
+        "predictions": predictions,
+        "decades": decades,
+        "subgroups": groups,
+        "age_checks": thresholds,
+        "ages_18_30": single_ages,
+        "coverage": coverage,
+        "classification": classes,
+        "robustness": _robustness(len(test)),
+    }
+    for name, table in tables_of_reports.items():
+        write_csv(root / f"reports/{name}.csv", table)
+    others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
+    headline = {
+        "synthetic": synthetic,
+        "test": metrics.measure(errors, resamples),
+        "baselines": {
+            name: metrics.measure(metrics.per_face(age, ages, boundaries), resamples)
+            for name, ages in others.items()
+        },
+        "decades": dict(zip(decades["decade"], decades["mae"], strict=True)),
+        "older": metrics.of_older(errors, resamples),
+        "subgroups": subgroups.gaps(groups),
+        "age_checks": age_checks.summary(age, thresholds, single_ages),
+        "intervals": conformal.summary(coverage),
+        "classification": classification.summary(classes),
+        "robustness": {"mean_rise": 1.0, "n": len(test)},
+    }
+    write_json(root / "reports/metrics.json", headline)
+    write_json(root / "reports/conformal.json", calibration.as_dict())
+    cost = {
+        "parameters": 4_923_001, "multiply_adds": 89_530_880, "bytes": 19_724_852, "device": "cpu",
+        "cores": 2, "latency_ms": 8.9, "throughput": 360.0, "px": 64,
+    }  # fmt: skip
+    write_json(root / "reports/cost.json", cost)
+    return predictions
+
+
+def _estimates(age: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return np.maximum(0, 0.85 * age + 5 + random.normal(0, 2 + 0.08 * age))
+
+
+def _robustness(faces: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "face": test["face"],
-            "path": test["path"],
-            "age": test["age"],
-            "predicted": predicted,
-            "error": predicted - test["age"],
-            "gender": test["gender"].map(dict(enumerate(GENDERS))),
-            "race": test["race"].map(dict(enumerate(RACES))),
-            "decade": test["age"].map(decade),
-            "predicted_decade": predicted.map(decade),
-            "group": test["age"].map(age_group),
-            "predicted_group": predicted.map(age_group),
+            "corruption": name,
+            "strength": strength,
+            "mae": 5 + strength * harm,
+            "rise": strength * harm - 0.2,
+            "n": faces,
         }
+        for harm, name in enumerate(CORRUPTIONS)
+        for strength in (1, 2, 3)
     )
 
 
-def _decades(predictions: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for name, part in predictions.groupby("decade"):
-        mae, spread = part["error"].abs().mean(), part["error"].abs().std(ddof=0)
-        margin = 1.96 * spread / len(part) ** 0.5
-        rows.append(
-            {
-                "decade": name, "n": len(part), "mae": mae, "mae_low": max(0.0, mae - margin),
-                "mae_high": mae + margin, "bias": part["error"].mean(),
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
+def _write_saliency(predictions: pd.DataFrame) -> None:
+    """A spot that wanders, on six of the worst and six typical faces."""
+    shown = selection.worst_and_typical(predictions, 6)
+    rows: list[dict[str, object]] = [
+        {"face": face, "kind": kind, "heat": _spot(number % 6)}
+        for number, (face, kind) in enumerate(zip(shown["face"], shown["kind"], strict=True))
+    ]
+    tables.write_saliency(rows)
 
 
-def _metrics(predictions: pd.DataFrame, synthetic: bool) -> dict[str, Any]:
-    size = predictions["error"].abs()
-    variance = predictions["age"].var(ddof=0)
-    mse = (size**2).mean()
-    test = {
-        "mae": size.mean(),
-        "mse": mse,
-        "rmse": mse**0.5,
-        "r2": 1 - mse / variance if variance else float("nan"),
-        "bias": predictions["error"].mean(),
-        "cs5": (size <= 5).mean(),
-        "group_accuracy": (predictions["group"] == predictions["predicted_group"]).mean(),
-    }
-    test |= {f"{key}_low": 0.9 * value for key, value in test.items()} | {
-        f"{key}_high": 1.1 * value for key, value in test.items()
-    }
-    test |= {f"cs{years}": (size <= years).mean() for years in (1, 3, 10)}
-    test |= {"n": len(predictions), "median_error": size.median()}
-    baselines = {
-        "median": {"mae": 17.2, "mae_low": 16.1, "mae_high": 18.4},
-        "ridge": {"mae": 9.8, "mae_low": 9.2, "mae_high": 10.5},
-    }
-    decades = json.loads(predictions.groupby("decade")["error"].mean().to_json())
-    content = {"test": test, "baselines": baselines, "decades": decades}
-    return {"synthetic": synthetic, **content}
+def _spot(number: int) -> bytes:
+    image = Image.new("L", (48, 48))
+    ImageDraw.Draw(image).ellipse((6 * number, 12, 6 * number + 12, 24), fill=255)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

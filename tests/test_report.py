@@ -1,7 +1,8 @@
-"""The stage `report`: its figures, its page, and the inputs that are hardest to show."""
+"""The stage `report`: its files, its page, its model card, and what is hardest to show."""
 
 import dataclasses
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -10,37 +11,34 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
-import report_inputs
-from conftest import ROOT, edit_params
+import yaml
+from conftest import ROOT
 from PIL import Image
+from report_inputs import make
 
 import report
-from faceage import figures, gallery, labels, page, results, themes
+from faceage import gallery, labels, page, params, results, themes
 from faceage.stage import UserError
 
 BANNER = '<p class="banner" id="synthetic">'
-DRAWINGS = {
+CHARTS = {
+    "age_checks",
+    "ages_by_group",
     "ages_by_split",
     "confusion_decade",
     "confusion_group",
+    "confusion_stage",
+    "coverage",
     "error_by_age",
     "history",
-    "overview",
+    "people",
+    "robustness",
     "scatter",
+    "subgroups",
 }
-
-
-def make(folder: Path, monkeypatch: pytest.MonkeyPatch, **inputs: Any) -> str:
-    """Write inputs, run the stage on them in `folder`, return the page."""
-    monkeypatch.chdir(folder)
-    shutil.copy(ROOT / "params.yaml", folder)
-    edit_params({"tracking": False})
-    report_inputs.write(folder, **inputs)
-    report.main()
-    return (folder / "reports/report.html").read_text()
+SHEETS = {"samples", "worst", "typical", "saliency"}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +56,11 @@ def html(made):
 
 
 @pytest.fixture
+def card(made):
+    return (made / "reports/model_card.md").read_text()
+
+
+@pytest.fixture
 def found(made, monkeypatch):
     monkeypatch.chdir(made)
     return results.read()
@@ -65,19 +68,26 @@ def found(made, monkeypatch):
 
 def test_draws_every_figure(made):
     files = {path.stem: Image.open(path) for path in (made / "reports/figures").iterdir()}
-    assert set(files) == DRAWINGS | {"worst"}
-    assert {files[name].width for name in DRAWINGS} == {1600}
+    assert set(files) == CHARTS | SHEETS | {"overview"}
+    assert {files[name].width for name in CHARTS} == {1600}
     assert files["overview"].size == (1600, 600)
-    assert files["worst"].width == 800
+    assert {files[name].width for name in SHEETS} == {800}
     for image in files.values():
         colours = image.convert("RGB").getcolors(image.width * image.height)
         assert colours is not None
         assert len(colours) > 50
 
 
+def test_leaves_what_dvc_expects(made):
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]
+    for entry in stage["outs"]:
+        assert all((made / path).exists() for path in entry)
+
+
 def test_two_runs_give_the_same_bytes(made, tmp_path, monkeypatch):
     make(tmp_path, monkeypatch)
-    for path in [*(made / "reports/figures").iterdir(), made / "reports/report.html"]:
+    documents = [made / "reports/report.html", made / "reports/model_card.md"]
+    for path in [*(made / "reports/figures").iterdir(), *documents]:
         again = tmp_path / path.relative_to(made)
         assert again.read_bytes() == path.read_bytes(), path.name
 
@@ -91,13 +101,14 @@ def test_page_needs_nothing_outside_itself(html):
 
 
 def test_page_embeds_light_and_dark_figures_and_the_faces(html):
-    assert html.count("data:image/png;base64,") == 2 * (len(DRAWINGS) - 1)
-    assert html.count("data:image/jpeg;base64,") == gallery.SHOWN
+    assert html.count("data:image/png;base64,") == 2 * len(CHARTS)
+    faces = gallery.SAMPLES + gallery.WORST + gallery.TYPICAL + 2 * 12
+    assert html.count("data:image/jpeg;base64,") == faces
 
 
 def test_sections_come_in_order(html):
-    wanted = ["verdict", "baselines", "data", "training", "predictions", "ages", "confusion"]
-    wanted += ["misses", "reproduce"]
+    wanted = ["verdict", "comparison", "data", "training", "predictions", "ages", "confusion"]
+    wanted += ["subgroups", "age_checks", "intervals", "robustness", "gallery", "cost", "reproduce"]
     assert re.findall(r'<section id="(\w+)">', html) == wanted
 
 
@@ -105,104 +116,125 @@ def test_links_lead_somewhere(html):
     assert set(re.findall(r'href="#(\w+)"', html)) <= set(re.findall(r'id="(\w+)"', html))
 
 
-def test_banner_and_titles_say_that_faces_are_synthetic(html):
+def test_every_template_of_a_chapter_is_used():
+    chapters = {path.name.split(".")[0] for path in (page.TEMPLATES / "chapters").iterdir()}
+    assert chapters == set(re.findall(r'^  "(\w+)":', page_template(), re.MULTILINE))
+
+
+def page_template():
+    return (page.TEMPLATES / "report.html.j2").read_text()
+
+
+def test_banner_and_titles_say_that_faces_are_synthetic(html, card):
     assert BANNER in html
     for tag in ("title", "h1"):
         (heading,) = re.findall(f"<{tag}>(.*?)</{tag}>", html)
         assert "synthetic sample" in heading
+    assert card.splitlines()[0].endswith("(synthetic sample)")
+    assert "> **Synthetic sample.**" in card
 
 
 def test_real_faces_are_not_called_synthetic(tmp_path, monkeypatch):
+    monkeypatch.setattr(themes, "DPI", 50)  # for speed
     shown = make(tmp_path, monkeypatch, faces=60, test=8, synthetic=False)
+    card = (tmp_path / "reports/model_card.md").read_text()
     visible = re.sub(r"base64,[\w+/=]*", "", shown)
-    assert "synthetic" not in visible
-    assert "The test part has fewer than 24 faces: all of them are shown" in shown
-    assert shown.count("data:image/jpeg;base64,") == 8
+    assert "synthetic" not in visible.lower()
+    assert "synthetic" not in card.lower()
+    for document in (shown, card):
+        assert "estimated by a model (DEX) and checked by an annotator" in unescape(document)
+    assert "for non-commercial research only" in card
+    assert "The test part has no more faces: all of them are shown" in shown
+
+
+def test_model_card_has_the_sections_of_the_paper_and_whole_tables(card, found):
+    assert re.findall(r"^## (.*)", card, re.MULTILINE) == [
+        "Model details",
+        "Intended use",
+        "Out-of-scope use",
+        "Factors",
+        "Metrics",
+        "Evaluation data",
+        "Training data",
+        "Quantitative analyses",
+        "Ethical considerations",
+        "Caveats and recommendations",
+    ]
+    for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
+        columns = {len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(columns) == 1, table
+    for group in found.subgroups["group"]:
+        assert f"| {group}" in card
+
+
+def test_confusion_counts_are_in_the_page(found, html):
+    groupings = params.load(params.ReportParams).evaluate.groupings
+    for counts in found.confusions(groupings).values():
+        assert counts.to_numpy().tolist() in tables_in(html)
 
 
 def tables_in(html: str) -> list[list[list[int]]]:
     """Numbers in the cells of each table, row by row, where all of them are whole."""
-    found = []
+    whole = []
     for table in re.findall(r"<table.*?</table>", html, re.DOTALL):
         body = re.findall(r"<tr[^>]*>(.*?)</tr>", table.split("<tbody>")[1], re.DOTALL)
         rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in body]
         if all(cell.isdigit() for row in rows for cell in row):
-            found.append([[int(cell) for cell in row] for row in rows])
-    return found
+            whole.append([[int(cell) for cell in row] for row in rows])
+    return whole
 
 
-@pytest.mark.parametrize("classes", ["decade", "group"])
-def test_confusion_counts_are_those_of_pandas(found, html, classes):
-    predictions = found.predictions
-    expected = pd.crosstab(predictions[classes], predictions[f"predicted_{classes}"])
-    expected = expected.rename(index=labels.age_range, columns=labels.age_range)
-    counts = getattr(found, f"confusion_by_{classes}")()
-    assert counts.to_numpy().sum() == len(predictions)
-    for true, predicted in [(row, column) for row in expected.index for column in expected.columns]:
-        assert counts.loc[true, predicted] == expected.loc[true, predicted]
-
-    drawn = figures.confusion(counts, classes, "test faces", themes.LIGHT)
-    texts = [text.get_text() for text in drawn.axes[0].texts]
-    assert [int(text or 0) for text in texts] == counts.to_numpy().ravel().tolist()
-
-    assert counts.to_numpy().tolist() in tables_in(html)
-
-
-def test_rows_of_the_confusion_in_percent_add_up(found):
-    drawn = figures.confusion(found.confusion_by_group(), "age group", "faces", themes.LIGHT)
-    percent = np.asarray(drawn.axes[1].images[0].get_array())
-    assert percent.sum(axis=1).tolist() == pytest.approx([100] * len(percent))
-
-
-def test_axes_show_ages_and_titles_say_how_many(found):
-    drawn = figures.error_by_age(found.decades, 4.0, found.test_faces, themes.LIGHT)
-    ticks = [tick.get_text() for tick in drawn.axes[1].get_xticklabels()]
-    assert ticks[0].startswith(f"0{labels.EN_DASH}9\nn=")
-    assert drawn.axes[0].get_title() == "Error by age (n = 36 synthetic test faces)"
-    assert drawn.axes[0].get_ylabel() == "mean absolute error (years)"
-
-
-def test_density_counts_faces_near_a_point():
-    predictions = pd.DataFrame({"age": [20] * 9 + [70], "predicted": [20.0] * 9 + [70.0]})
-    drawn = figures.scatter(predictions, "faces", themes.LIGHT)
-    density = np.asarray(drawn.axes[0].collections[-1].get_array())
-    assert density.max() == pytest.approx(9 * density.min())
-
-
-def test_worst_come_first(found):
-    misses = gallery.worst(found.predictions)
-    sizes = [abs(miss.predicted - miss.age) for miss in misses]
-    assert sizes == sorted(sizes, reverse=True)
-    assert len(sizes) == gallery.SHOWN
-    assert sizes[0] == pytest.approx(found.predictions["error"].abs().max())
-
-
-def test_worst_are_shown_with_their_own_faces(found):
-    ages = found.predictions.set_index("path")["age"]
-    for miss in gallery.worst(found.predictions):
-        cheek = miss.pixels[miss.pixels.shape[0] * 55 // 96, miss.pixels.shape[1] // 2]
-        assert cheek[0] == pytest.approx(226 - ages[miss.path], abs=2)
-        assert Image.open(io.BytesIO(miss.jpeg())).size == (gallery.SIDE, gallery.SIDE)
-
-
-def test_meagre_inputs_end_with_notes(html, tmp_path, monkeypatch):
-    shown = make(tmp_path, monkeypatch, faces=60, test=1, epochs=1, genders=False)
-    for note in (
+MEAGRE: dict[str, dict[str, Any]] = {
+    "one face": {"faces": 60, "test": 1, "epochs": 1, "genders": [None], "saliency": False},
+    "one gender": {"genders": [1]},
+    "nobody over 60": {"oldest": 58},
+    "few faces": {"faces": 60, "test": 2},
+    "some without gender": {"genders": [0, 1, None]},
+    "few to calibrate": {"faces": 44, "oldest": 90},
+}
+SAID = {
+    "one face": (
         "The test part has a single face",
-        "The test part has fewer than 24 faces",
-        "No face has a gender label",
         "Training ran for one epoch",
-    ):
+        "No test face has a label of gender",
+        "has no map of features",
+    ),
+    "one gender": ("All test faces with a label of gender are female",),
+    "nobody over 60": ("No test face is over 60",),
+    "few faces": ("No test face is under 18",),
+    "some without gender": ("12 test faces have no label of gender",),
+    "few to calibrate": ("could be made from 1 validation face: too few",),
+}
+
+
+@pytest.mark.parametrize("name", MEAGRE)
+def test_meagre_inputs_end_well_and_say_what_is_missing(name, html, tmp_path, monkeypatch):
+    monkeypatch.setattr(themes, "DPI", 50)  # for speed
+    shown = make(tmp_path, monkeypatch, **MEAGRE[name])
+    card = (tmp_path / "reports/model_card.md").read_text()
+    for note in SAID[name]:
         assert note in shown
         assert note not in html
+    for document in (re.sub(r"base64,[\w+/=]*", "", shown), card):
+        assert not re.search(r"\bnan\b|\bNone\b(?! is not never)", document)
+
+
+def test_few_very_old_faces_are_told(found):
+    found.metrics["older"]["over_80"]["n"] = 3
+    assert "Only 3 test faces of 80 or older: too few for a claim" in render(found)
+    found.metrics["older"]["over_80"]["n"] = 0
+    assert "No test face is 80 or older" in render(found)
 
 
 def render(found: results.Results) -> str:
-    """Make the page with empty pictures."""
+    """Make the page with empty pictures and without faces."""
     buffer = io.BytesIO()
     Image.new("RGB", (16, 9)).save(buffer, "PNG")
     picture = page.Picture(buffer.getvalue(), buffer.getvalue())
-    return page.render(found, dict.fromkeys(DRAWINGS, picture), [])
+    settings = params.load(params.ReportParams).evaluate
+    return page.page(
+        found, settings, dict.fromkeys(CHARTS, picture), gallery.Gallery([], [], [], {})
+    )
 
 
 def verdict_against(found: results.Results, ridge: tuple[float, float, float]) -> str:
@@ -231,6 +263,23 @@ def test_verdict_says_which_intervals_overlap(found):
     assert "Its interval overlaps neither of theirs." in worse
 
 
+def test_compares_with_the_previous_committed_run(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    now = Path("reports/metrics.json").read_text()
+    earlier = json.loads(now)
+    earlier["test"]["mae"] = 9.25
+    Path("reports/metrics.json").write_text(json.dumps(earlier))
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run(["git", "add", "reports/metrics.json"], check=True)
+    subprocess.run(["git", *identity, "commit", "--quiet", "-m", "earlier"], check=True)
+    Path("reports/metrics.json").write_text(now)
+    shown = render(results.read())
+    assert "The previous committed run was off by 9.2 years" in shown
+    assert "<td>9.25</td>" in shown
+
+
 def test_file_names_are_shown_as_text(found):
     rejected = pd.DataFrame(
         {"path": ["<script>alert(1)</script>.jpg"], "reason": ["not an image"], "detail": [""]}
@@ -256,11 +305,20 @@ def test_data_without_rejections_says_so(found):
     assert "Rejected files by name" not in shown
 
 
-def test_missing_input_is_named(made, tmp_path, monkeypatch):
+@pytest.mark.parametrize("missing", ["reports/predictions.csv", "data/saliency.parquet"])
+def test_missing_input_is_named(made, tmp_path, monkeypatch, missing):
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "reports/predictions.csv").unlink()
+    (tmp_path / missing).unlink()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"no reports/predictions\.csv.*dvc repro"):
+    with pytest.raises(UserError, match=rf"no {re.escape(missing)}.*dvc repro"):
+        report.main()
+
+
+def test_damaged_json_is_named(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    Path("reports/split.json").write_text("{")
+    with pytest.raises(UserError, match=r"reports/split\.json is damaged"):
         report.main()
 
 
@@ -276,17 +334,25 @@ def test_starts_without_the_slow_libraries():
     assert result.stdout.strip() == "set()"
 
 
-def test_undefined_values_are_a_dash(found):
-    assert page.number(None) == page.number(float("nan")) == labels.EN_DASH
-    assert page.number(1234.56) == "1,234.6"
-    assert page.number(0.613, page.PERCENT, 0) == "61%"
-    assert page.number(-1.26, page.SIGNED) == f"{labels.MINUS}1.3"
-    assert page.number(-0.01, page.SIGNED) == "+0.0"
+def test_undefined_values_are_a_dash():
+    assert labels.number(None) == labels.number(float("nan")) == labels.EN_DASH
+    assert labels.number(1234.56) == "1,234.6"
+    assert labels.number(0.613, labels.PERCENT, 0) == "61%"
+    assert labels.number(-1.26, labels.SIGNED) == f"{labels.MINUS}1.3"
+    assert labels.number(-0.01, labels.SIGNED) == "+0.0"
 
 
-def test_groups_are_ordered_by_age():
-    assert labels.in_order({">60", "18-40", "<18", "41-60"}) == ["<18", "18-40", "41-60", ">60"]
-    assert labels.in_order({">4", "<5"}) == ["<5", ">4"]
+def test_names_are_listed_as_in_a_sentence():
+    assert labels.listed(["a"]) == "a"
+    assert labels.listed(["a", "b"]) == "a and b"
+    assert labels.listed(["a", "b", "c"], "or") == "a, b or c"
+
+
+def test_missing_labels_of_people_say_which():
+    assert labels.people("race", "not given") == "ethnicity not given"
+    assert labels.people("gender_race", "female, not given") == "female, ethnicity not given"
+    assert labels.people("gender_race", "not given, White") == "gender not given, White"
+    assert labels.people("gender", "male") == "male"
 
 
 def test_age_ranges_are_readable():
@@ -295,11 +361,4 @@ def test_age_ranges_are_readable():
     assert labels.age_range("100-109") == f"100{dash}109"
     assert labels.age_range("18-40") == f"18{dash}40"
     assert labels.age_range("<18") == "<18"
-
-
-def test_damaged_json_is_named(made, tmp_path, monkeypatch):
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    Path("reports/split.json").write_text("{")
-    with pytest.raises(UserError, match=r"reports/split\.json is damaged"):
-        report.main()
+    assert labels.age_range("PRE-TEEN") == "PRE-TEEN"

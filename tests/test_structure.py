@@ -16,7 +16,8 @@ STAGES = yaml.safe_load((SRC.parent / "dvc.yaml").read_text())["stages"]
 def test_dependencies_are_the_files_that_the_stage_imports(stage):
     declared = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
     used = imported_files(SRC / f"{stage}.py")
-    used |= {path for path in declared if path.endswith(".j2")}  # read, not imported
+    if stage == "report":
+        used.add("src/faceage/templates")  # read, not imported
     assert declared == used
 
 

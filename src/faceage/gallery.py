@@ -1,41 +1,43 @@
-"""The faces whose age was missed by most: picked, decoded, and laid out on one sheet."""
+"""The faces that the report shows: picked, decoded, and laid out on sheets."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
 from faceage import images, selection, tables
-from faceage.labels import plural, signed
+from faceage.labels import NOT_GIVEN, plural, signed
+from faceage.results import Results
 from faceage.themes import WIDTH, Theme
 
-SHOWN = 24
+SAMPLES = 18
+WORST = 24
+TYPICAL = 12
 COLUMNS = 6
 SIDE = 144  # pixels of a face in the report
 JPEG_QUALITY = 85
 
+# Made to be told apart under the common colour vision deficiencies, and in grey.
+HEAT = colormaps["viridis"]
+HEAT_SHARE = 0.55  # of the colour in a picture with saliency; the rest is the face in grey
+LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
+
 
 @dataclass(frozen=True)
-class Miss:
-    """A face, its true and its predicted age in years, and its pixels: uint8 (side, side, 3)."""
+class Face:
+    """A face as it is shown: pixels, uint8 (SIDE, SIDE, 3), and what stands below it."""
 
     path: str
-    age: int
-    predicted: float
     pixels: np.ndarray
-
-    @property
-    def ages(self) -> str:
-        """True and predicted age."""
-        return f"{self.age} → {self.predicted:.0f}"
-
-    @property
-    def error(self) -> str:
-        """Predicted minus true age, with its sign."""
-        return signed(self.predicted - self.age, decimals=0)
+    caption: str
+    note: str
 
     def jpeg(self) -> bytes:
         """The face as a small JPEG file."""
@@ -44,39 +46,106 @@ class Miss:
         return buffer.getvalue()
 
 
-def worst(predictions: pd.DataFrame) -> list[Miss]:
-    """The `SHOWN` faces with the largest absolute errors, or all if there are fewer.
+@dataclass(frozen=True)
+class Gallery:
+    """Samples of the data, the worst and typical estimates, and where the network looked.
 
-    Parameters
-    ----------
-    predictions : predictions.csv
+    saliency: for "worst" and "typical" each face followed by itself under its map; may be empty.
     """
-    ranked = selection.worst(predictions, SHOWN)
-    pixels = {
-        face: images.square(images.decode(content), SIDE)
-        for face, content in tables.image_bytes(ranked["face"])
-    }
+
+    samples: list[Face]
+    worst: list[Face]
+    typical: list[Face]
+    saliency: dict[str, list[Face]]
+
+
+def choose(found: Results) -> Gallery:
+    """Pick and decode all faces that are shown."""
+    typical = selection.typical(found.predictions, TYPICAL).sort_values(["age", "face"])
+    return Gallery(
+        samples=_samples(found.people),
+        worst=_estimates(selection.worst(found.predictions, WORST)),
+        typical=_estimates(typical),
+        saliency=_explained(found.predictions, found.saliency),
+    )
+
+
+def sheet(faces: Sequence[Face], title: str, theme: Theme) -> Figure:
+    """Contact sheet: under each face what is to be known of it."""
+    cell, head, lines, gap = WIDTH / COLUMNS, 0.35, 0.3, 0.05  # inches
+    height = head + -(-len(faces) // COLUMNS) * (cell + lines)
+    figure = Figure(figsize=(WIDTH, height))
+    figure.text(gap / WIDTH, 1 - 0.1 / height, title, va="top", fontsize=10.5)
+    for place, face in enumerate(faces):
+        row, column = divmod(place, COLUMNS)
+        left, bottom = column * cell + gap, height - head - row * (cell + lines) - cell + gap
+        side = cell - 2 * gap
+        axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
+        axes.set_axis_off()
+        axes.imshow(face.pixels, interpolation="lanczos")
+        middle: dict[str, Any] = {"ha": "center", "va": "top", "transform": axes.transAxes}
+        axes.text(0.5, -0.04, face.caption, fontsize=7, **middle)
+        axes.text(0.5, -0.16, face.note, fontsize=7, color=theme.faint, **middle)
+    return figure
+
+
+def heat_colors() -> list[str]:
+    """Colours of a saliency map from little to much, for its legend."""
+    return [to_hex(HEAT(share)) for share in np.linspace(0, 1, 6)]
+
+
+def _samples(people: pd.DataFrame) -> list[Face]:
+    """Every so many faces of all, sorted by age: what the data look like, from young to old."""
+    ordered = people.sort_values(["age", "face"])
+    places = np.linspace(0, len(ordered) - 1, min(SAMPLES, len(ordered))).round().astype(int)
+    rows = ordered.iloc[places]
+    pixels = _pixels(rows["face"])
     return [
-        Miss(row["path"], int(row["age"]), float(row["predicted"]), pixels[row["face"]])
-        for _, row in ranked.iterrows()
+        Face(row["path"], pixels[row["face"]], plural(row["age"], "years"), _who(row))
+        for _, row in rows.iterrows()
     ]
 
 
-def sheet(misses: list[Miss], faces: str, theme: Theme) -> Figure:
-    """Contact sheet: under each face the true and the predicted age and the error in years."""
-    rows = -(-len(misses) // COLUMNS)
-    cell = WIDTH / COLUMNS
-    figure = Figure(figsize=(WIDTH, 0.4 + rows * (cell + 0.16)), layout="constrained")
-    figure.suptitle(
-        f"Largest errors: true → predicted age in years (n = {plural(len(misses), faces)})",
-        x=0.012,
-        ha="left",
-    )
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axes in panels:
-        axes.set_axis_off()
-    for axes, miss in zip(panels, misses, strict=False):
-        axes.imshow(miss.pixels, interpolation="lanczos")
-        middle = {"ha": "center", "va": "top", "transform": axes.transAxes}
-        axes.text(0.5, -0.04, f"{miss.ages}  ({miss.error})", fontsize=7.5, **middle)
-    return figure
+def _who(row: Mapping[str, str]) -> str:
+    given = [row[label] for label in ("gender", "race") if row[label] != NOT_GIVEN]
+    return ", ".join(given) or "no other label"
+
+
+def _estimates(rows: pd.DataFrame) -> list[Face]:
+    pixels = _pixels(rows["face"])
+    return [
+        Face(
+            path=row["path"],
+            pixels=pixels[row["face"]],
+            caption=f"{row['age']} → {row['predicted']:.0f}",
+            note=signed(row["error"], decimals=0),
+        )
+        for _, row in rows.iterrows()
+    ]
+
+
+def _explained(predictions: pd.DataFrame, saliency: pd.DataFrame) -> dict[str, list[Face]]:
+    explained: dict[str, list[Face]] = {}
+    for kind, heats in saliency.groupby("kind", sort=False):
+        rows = predictions.set_index("face", drop=False).loc[heats["face"]]
+        pairs = zip(_estimates(rows), heats["heat"], strict=True)
+        explained[str(kind)] = [
+            shown for face, heat in pairs for shown in (face, _under_heat(face, heat))
+        ]
+    return explained
+
+
+def _under_heat(face: Face, heat: bytes) -> Face:
+    """The face in grey, coloured by its saliency map: a grey PNG of the face's own aspect."""
+    shares = images.square(images.decode(heat), SIDE)[..., 0] / 255
+    color = 255 * HEAT(shares)[..., :3]
+    grey = (face.pixels @ LUMA)[..., None]
+    mixed = HEAT_SHARE * color + (1 - HEAT_SHARE) * grey
+    return replace(face, pixels=mixed.round().astype(np.uint8), caption="saliency", note="")
+
+
+def _pixels(faces: pd.Series) -> dict[str, np.ndarray]:
+    return {
+        face: images.square(images.decode(content), SIDE)
+        for face, content in tables.image_bytes(faces)
+    }

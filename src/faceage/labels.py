@@ -1,21 +1,59 @@
 """How ages, groups and numbers are written for people."""
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 MINUS = "\N{MINUS SIGN}"
 EN_DASH = "\N{EN DASH}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
+NOT_GIVEN = "not given"
+
+# What the groupings of people, the groupings of ages and the kinds of interval are called.
+GROUPINGS = {"gender": "Gender", "race": "Ethnicity", "gender_race": "Gender and ethnicity"}
+CLASSES = {"group": "age group", "stage": "stage of life", "decade": "decade"}
+METHODS = {"plain": "one width for all", "by_age": "a width by age"}
+
+# How a value is written.
+YEARS, SIGNED, PLAIN, PERCENT = "years", "signed", "plain", "percent"
+
 
 def age_range(name: str) -> str:
     """Turn the sortable name of an age range, `000-004`, into a readable one, `0 to 4` dashed."""
-    return EN_DASH.join(re.sub(r"^0+(?=\d)", "", edge) for edge in name.split("-"))
+    if not re.fullmatch(r"\d+-\d+", name):
+        return name
+    return EN_DASH.join(str(int(edge)) for edge in name.split("-"))
 
 
-def in_order(names: Iterable[str]) -> list[str]:
-    """Sort names of age ranges from young to old: `<18`, `18-40`, `>60`; `020-029`."""
-    return sorted(names, key=lambda name: (name[0] == ">", name[0] != "<", _first_number(name)))
+def class_names(names: Sequence[str], boundaries: Sequence[int]) -> list[str]:
+    """Write the names of age groups, with their ages on a second line where a name has none.
+
+    Parameters
+    ----------
+    boundaries : first age of each group but the first
+    """
+    firsts = [0, *boundaries]
+    lasts = [f"{EN_DASH}{first - 1}" for first in boundaries] + [" and over"]
+    return [
+        age_range(name) if re.search(r"\d", name) else f"{name}\n{first}{last}"
+        for name, first, last in zip(names, firsts, lasts, strict=True)
+    ]
+
+
+def classes(grouping: str) -> str:
+    """What the classes of a grouping of ages are called, in the singular."""
+    return CLASSES.get(grouping, grouping.replace("_", " "))
+
+
+def people(grouping: str, group: str) -> str:
+    """Write the name of a group of people: for a label that is missing, say which."""
+    labels = {"gender": ("gender",), "race": ("ethnicity",)}.get(grouping, ("gender", "ethnicity"))
+    return ", ".join(
+        f"{label} {name}" if name == NOT_GIVEN else name
+        for label, name in zip(labels, group.split(", "), strict=True)
+    )
 
 
 def signed(years: float, decimals: int = 1) -> str:
@@ -24,11 +62,31 @@ def signed(years: float, decimals: int = 1) -> str:
     return f"{rounded:+,.{decimals}f}".replace("-", MINUS)
 
 
+def number(value: float | None, kind: str = YEARS, decimals: int = 1) -> str:
+    """Write a measured value; a dash where it is undefined, as R² of a single face is."""
+    if value is None or math.isnan(value):
+        return EN_DASH
+    if kind == PERCENT:
+        return f"{value:.{decimals}%}"
+    if kind == SIGNED:
+        return signed(value, decimals)
+    return signed(value, decimals).removeprefix("+")
+
+
+def interval(measured: Mapping[str, Any], key: str, kind: str = YEARS, decimals: int = 1) -> str:
+    """Write the interval of a measure, or nothing where it has none."""
+    low, high = measured.get(f"{key}_low"), measured.get(f"{key}_high")
+    if low is None or high is None:
+        return ""
+    return f"{number(low, kind, decimals)} to {number(high, kind, decimals)}"
+
+
 def plural(count: int, things: str) -> str:
     """Write a count and what is counted: `1 test face`, `361 test faces`."""
     return f"{count:,} {things if count != 1 else things.removesuffix('s')}"
 
 
-def _first_number(name: str) -> int:
-    match = re.search(r"\d+", name)
-    return int(match[0]) if match else 0
+def listed(names: Sequence[str], word: str = "and") -> str:
+    """Write names as a sentence does: `a`, `a and b`, `a, b and c`."""
+    *first, last = names
+    return f"{', '.join(first)} {word} {last}" if first else last

@@ -79,6 +79,8 @@ class ReportParams:
     """What the stage report may read."""
 
     tracking: bool
+    groupings: dict[str, Grouping]
+    evaluate: Evaluate
 
 
 View = TypeVar(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import pandas as pd
 
 from faceage import tables
-from faceage.labels import age_range, in_order
+from faceage.labels import NOT_GIVEN, age_range, class_names
+from faceage.settings import Grouping
 from faceage.stage import UserError
+from faceage.utkface import GENDERS, RACES
 
 REPORTS = Path("reports")
+METRICS = REPORTS / "metrics.json"
 MODEL = Path("models/model.json")
 
 
@@ -24,10 +28,19 @@ class Results:
     split: dict[str, Any]
     model: dict[str, Any]
     metrics: dict[str, Any]
+    cost: dict[str, Any]
+    calibration: dict[str, Any]
     history: pd.DataFrame
     predictions: pd.DataFrame
     decades: pd.DataFrame
+    subgroups: pd.DataFrame
+    age_checks: pd.DataFrame
+    ages_18_30: pd.DataFrame
+    coverage: pd.DataFrame
+    classification: pd.DataFrame
+    robustness: pd.DataFrame
     rejected: pd.DataFrame
+    saliency: pd.DataFrame
     parts: dict[str, pd.DataFrame]
     data_sha256: str
 
@@ -46,17 +59,42 @@ class Results:
         """What the faces of the part `test` are called in titles."""
         return "synthetic test faces" if self.synthetic else "test faces"
 
-    def confusion_by_decade(self) -> pd.DataFrame:
-        """Count true (rows) against predicted decades (columns), empty ones in between too."""
-        true, predicted = self.predictions["decade"], self.predictions["predicted_decade"]
-        first, last = min(*true, *predicted), max(*true, *predicted)
-        starts = range(int(first[:3]), int(last[:3]) + 1, 10)
-        return _confusion(true, predicted, [f"{start:03d}-{start + 9:03d}" for start in starts])
+    @property
+    def people(self) -> pd.DataFrame:
+        """All faces of all parts, with the names of `gender` and `race` instead of their codes."""
+        faces = pd.concat(self.parts.values(), ignore_index=True)
+        return faces.assign(
+            gender=_named(faces["gender"], GENDERS), race=_named(faces["race"], RACES)
+        )
 
-    def confusion_by_group(self) -> pd.DataFrame:
-        """Count true (rows) against predicted age groups (columns)."""
-        true, predicted = self.predictions["group"], self.predictions["predicted_group"]
-        return _confusion(true, predicted, in_order({*true, *predicted}))
+    def gender_and_ethnicity(self) -> pd.DataFrame:
+        """Count all faces by ethnicity (rows) and gender (columns), by name."""
+        counts = pd.crosstab(self.people["race"], self.people["gender"])
+        rows = [name for name in (*RACES, NOT_GIVEN) if name in counts.index]
+        columns = [name for name in (*GENDERS, NOT_GIVEN) if name in counts.columns]
+        return counts.loc[rows, columns]
+
+    def best_epochs(self) -> pd.DataFrame:
+        """The epoch whose weights were kept, of each member: rows of the history."""
+        kept = pd.Series(self.model["training"]["best_epochs"], name="epoch")
+        return kept.to_frame().assign(member=kept.index + 1).merge(self.history)
+
+    def confusions(self, groupings: Mapping[str, Grouping]) -> dict[str, pd.DataFrame]:
+        """Count true (rows) against predicted classes (columns) of each grouping and of decades."""
+        counts = {}
+        for name, grouping in groupings.items():
+            shown = class_names(grouping.names, grouping.boundaries)
+            counted = self._confusion(name, grouping.names)
+            counts[name] = counted.set_axis(shown, axis=0).set_axis(shown, axis=1)
+        # Decades in between that have no face too.
+        seen = [*self.predictions["decade"], *self.predictions["predicted_decade"]]
+        starts = range(int(min(seen)[:3]), int(max(seen)[:3]) + 1, 10)
+        decades = self._confusion("decade", [f"{start:03d}-{start + 9:03d}" for start in starts])
+        return counts | {"decade": decades.rename(index=age_range, columns=age_range)}
+
+    def _confusion(self, grouping: str, classes: Sequence[str]) -> pd.DataFrame:
+        counts = pd.crosstab(self.predictions[grouping], self.predictions[f"predicted_{grouping}"])
+        return counts.reindex(index=classes, columns=classes, fill_value=0)
 
 
 def read() -> Results:
@@ -72,23 +110,32 @@ def read() -> Results:
             ingest=_json(REPORTS / "ingest.json"),
             split=_json(REPORTS / "split.json"),
             model=_json(MODEL),
-            metrics=_json(REPORTS / "metrics.json"),
+            metrics=_json(METRICS),
+            cost=_json(REPORTS / "cost.json"),
+            calibration=_json(REPORTS / "conformal.json"),
             history=pd.read_csv(REPORTS / "history.csv"),
             predictions=_csv(REPORTS / "predictions.csv"),
             decades=pd.read_csv(REPORTS / "decades.csv"),
+            subgroups=pd.read_csv(REPORTS / "subgroups.csv"),
+            age_checks=pd.read_csv(REPORTS / "age_checks.csv"),
+            ages_18_30=pd.read_csv(REPORTS / "ages_18_30.csv"),
+            coverage=pd.read_csv(REPORTS / "coverage.csv"),
+            classification=pd.read_csv(REPORTS / "classification.csv"),
+            robustness=pd.read_csv(REPORTS / "robustness.csv"),
             rejected=_csv(tables.REJECTED),
+            saliency=pd.read_parquet(tables.SALIENCY),
             parts=tables.read_parts(),
             data_sha256=_sha256(tables.FACES),
         )
     except FileNotFoundError as error:
+        missing = error.filename or error
         raise UserError(
-            f"there is no {error.filename}, which the report shows: `dvc repro` makes it"
+            f"there is no {missing}, which the report shows: `dvc repro` makes it"
         ) from None
 
 
-def _confusion(true: pd.Series, predicted: pd.Series, classes: list[str]) -> pd.DataFrame:
-    counts = pd.crosstab(true, predicted).reindex(index=classes, columns=classes, fill_value=0)
-    return counts.rename(index=age_range, columns=age_range)
+def _named(codes: pd.Series, names: Sequence[str]) -> pd.Series:
+    return codes.map(dict(enumerate(names))).fillna(NOT_GIVEN)
 
 
 def _json(path: Path) -> dict[str, Any]:

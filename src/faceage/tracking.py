@@ -22,6 +22,7 @@ from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
 from faceage import repository
+from faceage.dotted import flatten
 from faceage.stage import UserError
 
 # What MLflow reports of its own doings would drown what the stage says.
@@ -41,12 +42,12 @@ class Run:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log nested parameters under dotted names."""
         if self.run_id:
-            mlflow.log_params(dict(_flatten(params)))
+            mlflow.log_params(dict(flatten(params)))
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log nested numbers under dotted names."""
         if self.run_id:
-            mlflow.log_metrics(dict(_flatten(metrics)), step=step)
+            mlflow.log_metrics(dict(flatten(metrics)), step=step)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
@@ -150,11 +151,3 @@ def _exists(run_id: str) -> bool:
         return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
     except MlflowException:
         return False
-
-
-def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
