@@ -163,8 +163,8 @@ def test_model_card_has_the_sections_of_the_paper_and_whole_tables(card, found):
     for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
         columns = {len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(columns) == 1, table
-    for group in found.subgroups["group"]:
-        assert f"| {group}" in card
+    for _, row in found.subgroups.iterrows():
+        assert f"| {labels.people(row['grouping'], row['group'])}" in card
 
 
 def test_confusion_counts_are_in_the_page(found, html):
