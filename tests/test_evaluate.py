@@ -58,7 +58,7 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     prepare(test_faces=70)
     metrics = headline(workspace)
     stage = yaml.safe_load((workspace / "dvc.yaml").read_text())["stages"]["evaluate"]
-    declared = {path for entry in stage["outs"] + stage["metrics"] for path in entry}
+    declared = {path for entry in stage["metrics"] + stage["plots"] for path in entry}
     assert {f"reports/{path.name}" for path in (workspace / "reports").iterdir()} == declared
     assert set(metrics["classification"]) == {"group", "stage", "decade"}
     assert metrics["robustness"]["n"] == metrics["test"]["n"] == 70
