@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import summary
 from faceage.stage import UserError
@@ -84,3 +85,12 @@ def test_imports_nothing_slow():
         [sys.executable, "-c", code], cwd=source, capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+def test_the_readme_shows_the_committed_numbers():
+    committed = json.loads((ROOT / "reports/metrics.json").read_text())
+    readme = (ROOT / "README.md").read_text()
+    for measured in (committed["test"], *committed["baselines"].values()):
+        low, high = f"{measured['mae_low']:.2f}", f"{measured['mae_high']:.2f}"
+        assert f"{measured['mae']:.2f}" in readme
+        assert f"| {low} to {high} |" in readme

@@ -14,17 +14,24 @@ def pick() -> torch.device:
 
 
 def arithmetic(precision: str, device: torch.device, network: nn.Module) -> torch.dtype:
-    """Resolve `auto` to bfloat16 where the device has it in hardware and gains by it.
+    """Resolve `auto` for training: bfloat16 where the device has it in hardware and gains by it.
 
-    On CPUs plain convolutions and attention gain a factor of about two, depthwise convolutions
-    lose.
+    In training on CPUs plain convolutions and attention gain a factor of about two, depthwise
+    convolutions lose.
     """
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
+    if device.type == "cpu" and _is_depthwise(network):
+        return torch.float32
+    return fast_arithmetic(device)
+
+
+def fast_arithmetic(device: torch.device) -> torch.dtype:
+    """Fastest arithmetic of a forward pass: bfloat16 where the device has it in hardware."""
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = device.type == "cpu" and _cpu_has_bfloat16() and not _is_depthwise(network)
+        native = device.type == "cpu" and _cpu_has_bfloat16()
     return torch.bfloat16 if native else torch.float32
 
 

@@ -7,7 +7,7 @@ from faceage.faces import normalise, slices, to_input
 from faceage.networks import AgeNetwork, Model
 from faceage.progress import bar
 
-BATCH = 256
+BATCH = 64  # larger ones are slower on a CPU: their feature maps leave its caches
 
 
 @torch.inference_mode()

@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from faceage import devices
 from faceage.corruptions import CORRUPTIONS
 from faceage.faces import normalise, slices, to_input
 from faceage.metrics import Number, number
@@ -12,7 +13,7 @@ from faceage.networks import Model
 from faceage.progress import bar
 from faceage.targets import Target
 
-BATCH = 128
+BATCH = 64  # larger ones are slower on a CPU: their feature maps leave its caches
 COLUMNS = ("corruption", "strength", "mae", "rise", "n")
 CLEAN = ("none", 0)
 
@@ -40,6 +41,9 @@ def by_corruption(
 ) -> pd.DataFrame:
     """MAE, and its rise over that of the clean faces, in years: reports/robustness.csv.
 
+    Computed in bfloat16 where the device has it, twice as fast; the clean faces too, so that the
+    rise is of the corruption.
+
     Parameters
     ----------
     pixels : uint8 (n, side, side, 3)
@@ -47,11 +51,13 @@ def by_corruption(
     """
     architecture = network.architecture
     device = next(network.parameters()).device
+    dtype = devices.fast_arithmetic(device)
     generator = torch.Generator().manual_seed(seed)
 
     def estimate(images: Tensor) -> Tensor:
-        logits = network(normalise(images, architecture.mean, architecture.std))
-        return target.age(logits.cpu())
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = network(normalise(images, architecture.mean, architecture.std))
+        return target.age(logits.float().cpu())
 
     estimates: dict[tuple[str, int], list[Tensor]] = {}
     for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):

@@ -1,0 +1,77 @@
+"""Every recipe, from the source to the report: two steps of training on drawn faces."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, edit_params
+from layouts import lay_out
+
+import evaluate
+import explain
+import ingest
+import report
+import split
+import train
+from faceage import recipes, sources
+from faceage.sample_files import sample_files
+
+NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
+FACES, PX = 72, 64
+# What makes it small; the rest is the recipe's.
+SMALL = {
+    "weights": "none",  # a test reaches no model hub
+    "tracking": False,
+    "split.bin_years": 30,
+    "train.px": PX,
+    "train.batch_size": 20,
+    "train.epochs": 1,
+    "evaluate.bootstrap": 100,
+    "evaluate.robustness_faces": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn faces in each layout."""
+    folder = tmp_path_factory.mktemp("sources")
+    faces = folder / "utkface"
+    faces.mkdir()
+    for index in range(FACES):
+        for name, content in sample_files(FACES, PX, 0, index):
+            (faces / name).write_bytes(content)
+    with sources.open_source(faces) as source:
+        lay_out(source, folder)
+    return folder
+
+
+def configure(name: str, laid_out: Path) -> None:
+    """Write params.yaml as it is with the recipe, made small."""
+    recipe = yaml.safe_load((ROOT / f"recipes/{name}.yaml").read_text())
+    params = recipes.merged(yaml.safe_load(Path("params.yaml").read_text()), recipe)
+    for phase in params["train"]["phases"]:
+        phase["epochs"] = 1
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    layout = params["data"]["layout"]
+    source = "utkface" if layout == "auto" else f"{layout}.tar"
+    edit_params(SMALL | {"data.source": str(laid_out / source)})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out):
+    configure(name, laid_out)
+    (workspace / "data").mkdir()
+    (workspace / "data/checked.txt").touch()
+    for stage in (ingest, split, train, evaluate, explain, report):
+        stage.main()
+    metrics = json.loads((workspace / "reports/metrics.json").read_text())
+    history = pd.read_csv(workspace / "reports/history.csv")
+    phases = yaml.safe_load((ROOT / f"recipes/{name}.yaml").read_text())["train"].get("phases", [0])
+    assert len(history) == len(phases)
+    assert history["train_loss"].notna().all()
+    assert metrics["test"].get("mae", 0) < 80
+    assert 0 <= metrics["classification"].get("stage", {"accuracy": 0})["accuracy"] <= 1
+    page = (workspace / "reports/report.html").read_text()
+    assert "synthetic" in page
