@@ -77,7 +77,9 @@ def main() -> None:
     print(f"| in full | {slow:.2f} |")
     print(f"| on features | {fast:.3f} |")
     print(f"| computing the features, once | {once:.1f} |\n")
-    print(f"{slow / fast:.0f} times faster; largest difference of an epoch's loss {difference:.1e}.")
+    print(
+        f"{slow / fast:.0f} times faster; largest difference of an epoch's loss {difference:.1e}."
+    )
 
 
 if __name__ == "__main__":

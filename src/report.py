@@ -30,8 +30,9 @@ def main() -> None:
         for name, draw in figures.sheets(found, faces).items():
             sheet = themes.png(draw, themes.LIGHT, photographs=True)
             (folder / f"{name}.png").write_bytes(sheet)
-        overview = themes.png(figures.overview(found), themes.LIGHT)
-        (folder / "overview.png").write_bytes(overview)
+        if found.has_ages:
+            overview = themes.png(figures.overview(found), themes.LIGHT)
+            (folder / "overview.png").write_bytes(overview)
     with whole_file("reports/report.html") as part:
         part.write_text(page.page(found, params, pictures, faces), encoding="utf-8")
     with whole_file("reports/model_card.md") as part:

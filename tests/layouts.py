@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+import numpy as np
 import yaml
 
 from faceage.age_bins import bin_index
@@ -44,7 +45,7 @@ def lay_out(source: Source, folder: Path) -> None:
             plain = f"{number:05d}.jpg"
             _add(folders, f"{labels.age:03d}/{plain}", content)
             _add(listed, f"images/{plain}", content)
-            (group,) = bin_index([labels.age], grouping["boundaries"])
+            (group,) = bin_index(np.array([labels.age]), grouping["boundaries"])
             rows.writerow([plain, grouping["names"][group]])
         _add(listed, "labels.csv", table.getvalue().encode())
 

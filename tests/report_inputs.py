@@ -1,5 +1,6 @@
 """What the other stages leave behind for the report, in small: for the tests of the report."""
 
+import dataclasses
 import hashlib
 import io
 import shutil
@@ -10,25 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, edit_params
+import torch
+from conftest import ROOT, architecture, edit_params
 from PIL import Image, ImageDraw
 
-import evaluate
 import report
-from faceage import (
-    age_checks,
-    classification,
-    conformal,
-    metrics,
-    params,
-    results,
-    selection,
-    subgroups,
-    tables,
-)
-from faceage.bootstrap import Resamples
+from faceage import evaluation, params, results, selection, splitting, tables, targets
 from faceage.outputs import write_csv, write_json
 
+REGRESSION = targets.Regression(mean=0.0, sd=1.0, loss="smooth_l1", beta=1.0)
+CLASSES = targets.Classification([31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
+DISTRIBUTION = targets.Distribution("dldl", -6, 122, 2.0)
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 CORRUPTIONS = ("darkening", "blur", "occlusion")
 
 
@@ -58,6 +52,9 @@ def write(
     genders: Sequence[int | None] = (0, 1),
     synthetic: bool = True,
     saliency: bool = True,
+    target: targets.Target = REGRESSION,
+    phases: int = 1,
+    members: int = 1,
 ) -> None:
     """Write every input of the report under `root`, the working directory.
 
@@ -65,6 +62,10 @@ def write(
     """
     random = np.random.default_rng(0)
     rows = [_row(number, random, oldest, genders, synthetic) for number in range(faces)]
+    if classes := isinstance(target, targets.Classification) and target.centres is None:
+        for row in rows:
+            row["age_class"] = target.names[min(row["age"] // 35, 2)]
+            row["age"] = None
     tables.write_faces(rows)
     table = tables.read_faces()
     middle = (faces - test) * 7 // 8
@@ -72,18 +73,22 @@ def write(
     write_csv(root / tables.SPLIT, table[["face", "part"]])
     write_json(root / "reports/split.json", _split(table))
     _write_ingest(root, faces, synthetic)
-    _write_model(root, table, epochs, synthetic)
-    predictions = _write_evaluation(root, tables.read_parts(), random, synthetic)
-    _write_saliency(predictions if saliency else predictions.head(0))
+    _write_model(root, table, epochs, synthetic, target)
+    predictions = _write_evaluation(root, tables.read_parts(), random, synthetic, target)
+    _write_saliency(predictions if saliency and not classes else None)
     epoch = np.arange(1, epochs + 1)
     history = {
+        "member": 1,
+        "phase": 1 + (epoch - 1) * phases // epochs,
         "epoch": epoch,
         "lr": 1e-3 / epoch,
         "train_loss": 0.9 / epoch + 0.1,
         "val_loss": 0.8 / epoch + 0.15 + 0.005 * epoch,
-        "val_mae": 18 / epoch**0.7 + 2 + 0.12 * epoch,
+        "val_mae": None if classes else 18 / epoch**0.7 + 2 + 0.12 * epoch,
+        "val_accuracy": 0.8 - 0.3 / epoch,
     }
-    write_csv(root / "reports/history.csv", pd.DataFrame(history))
+    each = [pd.DataFrame(history).assign(member=member + 1) for member in range(members)]
+    write_csv(root / "reports/history.csv", pd.concat(each))
 
 
 def _row(
@@ -110,6 +115,7 @@ def _row(
         "face": face,
         "image": {"bytes": content, "path": f"{age}_{gender}_{race}_{number:017}.png"},
         "age": age,
+        "age_class": None,
         "gender": gender,
         "race": race if number % 40 else None,
         "group": face,
@@ -120,6 +126,8 @@ def _row(
 
 
 def _split(table: pd.DataFrame) -> dict[str, Any]:
+    if table["age"].isna().any():
+        return splitting.summary(table.assign(bin=table["age_class"]), SHARES)
     parts = {}
     for name in tables.PARTS:
         age = table.loc[table["part"] == name, "age"]
@@ -160,14 +168,18 @@ def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
     write_json(root / "reports/ingest.json", content)
 
 
-def _write_model(root: Path, table: pd.DataFrame, epochs: int, synthetic: bool) -> None:
+def _write_model(
+    root: Path, table: pd.DataFrame, epochs: int, synthetic: bool, target: targets.Target
+) -> None:
+    settings = params.as_dict(params.load(params.TrainParams))
+    settings["train"]["monitor"] = "mae" if table["age"].notna().all() else "accuracy"
     content = {
-        "architecture": {"model": "resnet10t", "px": 64, "mean": [0.5, 0.5, 0.5], "dropout": 0.1},
-        "target": {"mean": 36.2, "sd": 21.0, "beta": 1.0},
-        "training": {
-            "seed": 0, "weights": "none", "faces": int((table["part"] == "train").sum()),
-            "val_mae": 5.0, "best_epoch": epochs, "epochs_run": epochs, "lr": 0.001,
-            "augment": {"flip": 0.5, "rotate": 10.0},
+        "architecture": architecture(target.outputs, model="resnet10t", px=64).as_dict(),
+        "target": targets.as_dict(target),
+        "training": settings
+        | {
+            "weights": "none", "faces": int((table["part"] == "train").sum()),
+            "best_epochs": [epochs], "val_mae": [5.0],
         },
         "synthetic": synthetic,
         "fingerprint": "4f0c0ffee",
@@ -177,61 +189,48 @@ def _write_model(root: Path, table: pd.DataFrame, epochs: int, synthetic: bool) 
 
 
 def _write_evaluation(
-    root: Path, parts: dict[str, pd.DataFrame], random: np.random.Generator, synthetic: bool
+    root: Path,
+    parts: dict[str, pd.DataFrame],
+    random: np.random.Generator,
+    synthetic: bool,
+    target: targets.Target,
 ) -> pd.DataFrame:
-    settings = params.load(params.EvaluateParams).evaluate
-    test, val = parts["test"], parts["val"]
-    age, labels = test["age"].to_numpy(dtype=float), subgroups.labels(test)
-    predicted = _estimates(age, random)
-    boundaries = settings.groupings["group"].boundaries
-    errors = metrics.per_face(age, predicted, boundaries)
-    resamples = Resamples(test["group"], 100, 0)
-    decades = metrics.by_decade(errors, resamples)
-    groups = subgroups.by_group(errors, labels, resamples, settings.min_group)
-    thresholds = age_checks.by_threshold(age, predicted)
-    single_ages = age_checks.by_single_age(age, predicted)
-    val_age = val["age"].to_numpy(dtype=float)
-    calibration = conformal.Calibration.fit(val_age, _estimates(val_age, random), 0.9)
-    intervals = calibration.intervals(predicted)
-    coverage = conformal.coverage_by_group(age, intervals, labels)
-    classes = classification.by_grouping(age, predicted, settings.groupings)
-    predictions = evaluate.predictions(test, predicted, intervals, settings.groupings)
-    tables_of_reports = {
-        "predictions": predictions,
-        "decades": decades,
-        "subgroups": groups,
-        "age_checks": thresholds,
-        "ages_18_30": single_ages,
-        "coverage": coverage,
-        "classification": classes,
-        "robustness": _robustness(len(test)),
-    }
-    for name, table in tables_of_reports.items():
+    settings = params.load(params.EvaluateParams)
+    settings = dataclasses.replace(
+        settings, evaluate=settings.evaluate.model_copy(update={"bootstrap": 100})
+    )
+    test = parts["test"]
+    if test["age_class"].notna().any():
+        logits = torch.tensor(random.normal(size=(len(test), target.outputs)))
+        measured = evaluation.of_classes(settings, parts, target, {"test": logits})
+    else:
+        ages = {name: parts[name]["age"].to_numpy(dtype=float) for name in ("val", "test")}
+        logits_of = {name: _logits(target, _estimates(age, random)) for name, age in ages.items()}
+        age = ages["test"]
+        others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
+        measured = evaluation.of_ages(settings, parts, target, logits_of, others)
+        measured.tables["robustness"] = _robustness(len(test))
+        measured.headline["robustness"] = {"mean_rise": 1.0, "n": len(test)}
+    for name, columns in evaluation.TABLES.items():
+        table = measured.tables.get(name, pd.DataFrame(columns=columns))
         write_csv(root / f"reports/{name}.csv", table)
-    others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
-    headline = {
-        "synthetic": synthetic,
-        "test": metrics.measure(errors, resamples),
-        "baselines": {
-            name: metrics.measure(metrics.per_face(age, ages, boundaries), resamples)
-            for name, ages in others.items()
-        },
-        "decades": dict(zip(decades["decade"], decades["mae"], strict=True)),
-        "older": metrics.of_older(errors, resamples),
-        "subgroups": subgroups.gaps(groups),
-        "age_checks": age_checks.summary(age, thresholds, single_ages),
-        "intervals": conformal.summary(coverage),
-        "classification": classification.summary(classes),
-        "robustness": {"mean_rise": 1.0, "n": len(test)},
-    }
-    write_json(root / "reports/metrics.json", headline)
-    write_json(root / "reports/conformal.json", calibration.as_dict())
+    write_json(root / "reports/metrics.json", {"synthetic": synthetic} | measured.headline)
+    write_json(root / "reports/conformal.json", measured.conformal)
     cost = {
         "parameters": 4_923_001, "multiply_adds": 89_530_880, "bytes": 19_724_852, "device": "cpu",
         "cores": 2, "latency_ms": 8.9, "throughput": 360.0, "px": 64,
     }  # fmt: skip
     write_json(root / "reports/cost.json", cost)
-    return predictions
+    return measured.tables["predictions"]
+
+
+def _logits(target: targets.Target, ages: np.ndarray) -> torch.Tensor:
+    """Logits that stand for these ages."""
+    wanted = torch.tensor(ages, dtype=torch.float32)
+    if isinstance(target, targets.Distribution):
+        years = torch.arange(target.first, target.last + 1)
+        return -0.5 * ((years - wanted[:, None]) / 6) ** 2
+    return wanted[:, None]
 
 
 def _estimates(age: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -252,8 +251,11 @@ def _robustness(faces: int) -> pd.DataFrame:
     )
 
 
-def _write_saliency(predictions: pd.DataFrame) -> None:
+def _write_saliency(predictions: pd.DataFrame | None) -> None:
     """A spot that wanders, on six of the worst and six typical faces."""
+    if predictions is None:
+        tables.write_saliency([])
+        return
     shown = selection.worst_and_typical(predictions, 6)
     rows: list[dict[str, object]] = [
         {"face": face, "kind": kind, "heat": _spot(number % 6)}

@@ -297,3 +297,8 @@ def test_labels_are_read_as_text_and_may_be_empty():
     assert list(table["face"]) == ["12", "34"]
     assert list(table["race"]) == ["", "White"]
     assert list(table["group"]) == ["NA", "<18"]
+
+
+def test_a_run_without_ages_is_a_clear_error():
+    with pytest.raises(UserError, match="no errors in years to compare"):
+        runs.parse("face,age,stage,predicted_stage\na,,OLD,YOUNG\n", "here")

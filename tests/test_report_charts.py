@@ -18,7 +18,7 @@ def found(tmp_path_factory):
 
 @pytest.fixture
 def settings():
-    return params.load(params.ReportParams).evaluate
+    return params.load(params.ReportParams)
 
 
 def ticks(axis):

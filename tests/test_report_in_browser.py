@@ -2,7 +2,7 @@
 
 import browser
 import pytest
-from report_inputs import make
+from report_inputs import CLASSES, make
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is not on PATH")
 
@@ -32,6 +32,16 @@ def test_looks_whole(html, tab, width, dark):
     tab.evaluate("for (const long of document.querySelectorAll('details')) long.open = true")
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert tab.evaluate(overflow) == 0
+
+
+def test_a_page_of_classes_looks_whole(tab, tmp_path, monkeypatch):
+    make(tmp_path, monkeypatch, target=CLASSES)
+    for width in (1280, 390):
+        tab.open(tmp_path / "reports/report.html", width, dark=False)
+        assert tab.complaints == []
+        assert tab.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
+        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert tab.evaluate(overflow) == 0
 
 
 def test_prints_without_what_paper_cannot_use(html, tab):

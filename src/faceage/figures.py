@@ -19,31 +19,42 @@ Draw = Callable[[Theme], Figure]
 
 def charts(found: Results, params: ReportParams) -> dict[str, Draw]:
     """The figures of the page, each drawn in both themes."""
+    sizes = {name: len(part) for name, part in found.parts.items()}
+    crossed = found.gender_and_ethnicity()
+    drawn: dict[str, Draw] = {
+        "people": partial(people.gender_and_ethnicity, crossed, found.faces),
+        "history": partial(training.history, found.history, found.monitor, sizes),
+    }
+    for name, counted in found.confusions(params.groupings).items():
+        drawn[f"confusion_{name}"] = partial(
+            matrices.confusion, counted, classes(name), found.test_faces
+        )
+    return drawn | _of_ages(found, params.evaluate.coverage) if found.has_ages else drawn
+
+
+def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
+    """Those that need ages."""
     faces, test = found.faces, found.test_faces
     mae = found.metrics["test"]["mae"]
     challenge = found.metrics["age_checks"]["challenge_25"]
     counts = challenge["n_minors"], challenge["n_adults"]
     parts = {name: part["age"] for name, part in found.parts.items()}
-    sizes = {name: len(part) for name, part in parts.items()}
-    crossed, by_group = found.gender_and_ethnicity(), _ages_by_group(found.people)
-    return {
+    by_group = _ages_by_group(found.people)
+    drawn: dict[str, Draw] = {
         "ages_by_split": partial(people.ages_by_split, parts, faces),
-        "people": partial(people.gender_and_ethnicity, crossed, faces),
         "ages_by_group": partial(people.ages_by_group, by_group, faces),
-        "history": partial(training.history, found.history, sizes),
         "scatter": partial(ages.scatter, found.predictions, test),
         "error_by_age": partial(ages.error_by_age, found.decades, mae, test),
-        **{
-            f"confusion_{name}": partial(matrices.confusion, counted, classes(name), test)
-            for name, counted in found.confusions(params.groupings).items()
-        },
         "subgroups": partial(reliability.subgroups, found.subgroups, mae, test),
         "age_checks": partial(
             reliability.age_checks, found.age_checks, found.ages_18_30, counts, test
         ),
-        "coverage": partial(reliability.coverage, found.coverage, params.evaluate.coverage, test),
+        "coverage": partial(reliability.coverage, found.coverage, coverage, test),
         "robustness": partial(reliability.robustness, found.robustness, test),
     }
+    if len(found.distribution):
+        drawn["distribution"] = partial(reliability.distribution, found.distribution, test)
+    return drawn
 
 
 def overview(found: Results) -> Draw:
@@ -60,6 +71,7 @@ def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
         "typical": "Typical errors: true → predicted age in years",
     }
     shown = {"samples": faces.samples, "worst": faces.worst, "typical": faces.typical}
+    shown = {name: chosen for name, chosen in shown.items() if chosen}
     drawn: dict[str, Draw] = {
         name: partial(
             gallery.sheet, chosen, f"{titles[name]} (n = {plural(len(chosen), found.faces)})"

@@ -60,7 +60,9 @@ class Gallery:
 
 
 def choose(found: Results) -> Gallery:
-    """Pick and decode all faces that are shown."""
+    """Pick and decode all faces that are shown; samples only where there are no ages."""
+    if not found.has_ages:
+        return Gallery(_samples(found.people), [], [], {})
     typical = selection.typical(found.predictions, TYPICAL).sort_values(["age", "face"])
     return Gallery(
         samples=_samples(found.people),
@@ -96,14 +98,18 @@ def heat_colors() -> list[str]:
 
 def _samples(people: pd.DataFrame) -> list[Face]:
     """Every so many faces of all, sorted by age: what the data look like, from young to old."""
-    ordered = people.sort_values(["age", "face"])
+    ordered = people.sort_values(["age", "age_class", "face"])
     places = np.linspace(0, len(ordered) - 1, min(SAMPLES, len(ordered))).round().astype(int)
     rows = ordered.iloc[places]
     pixels = _pixels(rows["face"])
     return [
-        Face(row["path"], pixels[row["face"]], plural(row["age"], "years"), _who(row))
-        for _, row in rows.iterrows()
+        Face(row["path"], pixels[row["face"]], _age(row), _who(row)) for _, row in rows.iterrows()
     ]
+
+
+def _age(row: Mapping[str, Any]) -> str:
+    given = plural(int(row["age"]), "years") if pd.notna(row["age"]) else row["age_class"]
+    return str(given)
 
 
 def _who(row: Mapping[str, str]) -> str:

@@ -24,6 +24,8 @@ class Limit:
 def of(found: Results, settings: Evaluate) -> list[Limit]:
     """All limits that apply, in the order of the report's chapters."""
     few = settings.min_group
+    if not found.has_ages:
+        return [*_of_classes(), *_of_labels(found), *_of_training(found)]
     return [
         *_of_size(found),
         *_of_labels(found),
@@ -42,6 +44,14 @@ def _of_size(found: Results) -> Iterator[Limit]:
             "The test part has a single face: its numbers say nothing in general, and intervals"
             " and R² have no meaning.",
         )
+
+
+def _of_classes() -> Iterator[Limit]:
+    yield Limit(
+        "data",
+        "The source gives classes and no ages: no error in years is known, nor errors by age, age"
+        " checks, prediction intervals or robustness.",
+    )
 
 
 def _of_labels(found: Results) -> Iterator[Limit]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,32 @@ from faceage.params import ReportParams
 from faceage.results import Results
 
 TEMPLATES = Path(__file__).parent / "templates"
+# Chapters of the page, one template each, and what they are called in the contents.
+CHAPTERS = {
+    "verdict": "",
+    "comparison": "Comparison",
+    "data": "Data",
+    "training": "Training",
+    "predictions": "Predictions",
+    "ages": "Error by age",
+    "confusion": "Confusion",
+    "subgroups": "Subgroups",
+    "age_checks": "Age checks",
+    "intervals": "Intervals",
+    "robustness": "Robustness",
+    "gallery": "Faces",
+    "cost": "Cost",
+    "reproduce": "Reproduce",
+}
+# Where the source gives classes and no ages.
+CHAPTERS_OF_CLASSES = {
+    "verdict_of_classes": "",
+    "data_of_classes": "Data",
+    "training": "Training",
+    "confusion": "Confusion",
+    "cost": "Cost",
+    "reproduce": "Reproduce",
+}
 LISTED = 200  # rejected files named in the page; data/rejected.csv has all of them
 
 
@@ -58,13 +85,15 @@ def page(
         pictures=pictures,
         faces=faces,
         heat=gallery.heat_colors(),
+        chapters=CHAPTERS if found.has_ages else CHAPTERS_OF_CLASSES,
         listed=LISTED,
     )
 
 
 def model_card(found: Results, params: ReportParams) -> str:
     """The model card as Markdown, with the sections of Mitchell et al. 2019."""
-    return _render("model_card.md.j2", _context(found, params))
+    template = "model_card.md.j2" if found.has_ages else "model_card_of_classes.md.j2"
+    return _render(template, _context(found, params))
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -72,23 +101,35 @@ def data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
+def plain(value: Any) -> str:
+    """Write a parameter as params.yaml would: text as it is, the rest as JSON, which is YAML."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def _context(found: Results, params: ReportParams) -> dict[str, Any]:
     """What both documents show."""
-    test, before = found.metrics["test"], previous.find(found.metrics)
-    return {
+    common = {
         "found": found,
         "evaluate": params.evaluate,
         "model": found.model["architecture"]["model"],
-        "test": test,
+        "architecture": found.model["architecture"],
+        "test": found.metrics["test"],
+        "limits": limits.of(found, params.evaluate),
+        "people": found.gender_and_ethnicity(),
+        "best": found.best_epochs(),
+        "cost": found.cost,
+    }
+    return common | _comparisons(found) if found.has_ages else common
+
+
+def _comparisons(found: Results) -> dict[str, Any]:
+    """Measures in years, beside those of other estimates."""
+    test, before = found.metrics["test"], previous.find(found.metrics)
+    return {
         "baselines": measures.with_baselines(found.metrics),
         "measures": measures.written(test),
         "previous": before,
         "against_previous": measures.with_previous(test, before) if before else [],
-        "limits": limits.of(found, params.evaluate),
-        "people": found.gender_and_ethnicity(),
-        "architecture": found.model["architecture"],
-        "best": found.best_epochs(),
-        "cost": found.cost,
     }
 
 
@@ -108,6 +149,7 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
         "interval": interval,
         "number": number,
         "people": people,
+        "plain": plain,
         "plural": plural,
         "signed": signed,
     }

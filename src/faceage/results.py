@@ -39,6 +39,7 @@ class Results:
     coverage: pd.DataFrame
     classification: pd.DataFrame
     robustness: pd.DataFrame
+    distribution: pd.DataFrame
     rejected: pd.DataFrame
     saliency: pd.DataFrame
     parts: dict[str, pd.DataFrame]
@@ -48,6 +49,16 @@ class Results:
     def synthetic(self) -> bool:
         """Whether the faces were drawn by the stage `sample`."""
         return bool(self.metrics["synthetic"])
+
+    @property
+    def monitor(self) -> str:
+        """What the best epoch was chosen by: `mae` or `accuracy`."""
+        return str(self.model["training"]["train"]["monitor"])
+
+    @property
+    def has_ages(self) -> bool:
+        """Whether the source gives ages; if not, it gives classes."""
+        return "mae" in self.metrics["test"]
 
     @property
     def faces(self) -> str:
@@ -83,9 +94,13 @@ class Results:
         """Count true (rows) against predicted classes (columns) of each grouping and of decades."""
         counts = {}
         for name, grouping in groupings.items():
+            if name not in self.predictions:
+                continue
             shown = class_names(grouping.names, grouping.boundaries)
             counted = self._confusion(name, grouping.names)
             counts[name] = counted.set_axis(shown, axis=0).set_axis(shown, axis=1)
+        if not self.has_ages:
+            return counts
         # Decades in between that have no face too.
         seen = [*self.predictions["decade"], *self.predictions["predicted_decade"]]
         starts = range(int(min(seen)[:3]), int(max(seen)[:3]) + 1, 10)
@@ -122,6 +137,7 @@ def read() -> Results:
             coverage=pd.read_csv(REPORTS / "coverage.csv"),
             classification=pd.read_csv(REPORTS / "classification.csv"),
             robustness=pd.read_csv(REPORTS / "robustness.csv"),
+            distribution=pd.read_csv(REPORTS / "distribution.csv"),
             rejected=_csv(tables.REJECTED),
             saliency=pd.read_parquet(tables.SALIENCY),
             parts=tables.read_parts(),

@@ -76,6 +76,12 @@ def parse(content: str, where: str) -> pd.DataFrame:
         table = pd.read_csv(
             io.StringIO(content), keep_default_na=False, dtype={"face": str, "cluster": str}
         )
+        classes = [name for name in table if name.startswith("predicted_")]
+        if classes and "predicted" not in table:
+            raise UserError(
+                f"{where} has classes and no ages, so there are no errors in years to compare; see"
+                " `dvc metrics diff`"
+            )
         ages = table[["age", "predicted"]].astype(float)
         whole = bool(np.isfinite(ages).all(axis=None)) and table["face"].is_unique
     except (ValueError, KeyError):

@@ -170,3 +170,29 @@ def robustness(corruptions: pd.DataFrame, faces: str, theme: Theme) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.legend(loc="lower right")
     return figure
+
+
+def distribution(levels: pd.DataFrame, faces: str, theme: Theme) -> Figure:
+    """Share of true ages inside the central intervals of the predicted distributions.
+
+    Parameters
+    ----------
+    levels : distribution.csv
+    """
+    figure, axes = new_figure(3.4)
+    count = int(levels["n"].iloc[0])
+    nominal = levels["nominal"].to_numpy()
+    low, high = binom.interval(CHANCE, count, nominal)
+    axes.set_title(f"Predicted distributions (n = {plural(count, faces)})")
+    axes.plot([0, 1], [0, 1], color=theme.second, linestyle="--", label="as it claims")
+    axes.vlines(
+        nominal, low / count, high / count, color=theme.faint, linewidth=6, alpha=0.4,
+        label=f"{CHANCE:.0%} range of chance",
+    )  # fmt: skip
+    axes.plot(nominal, levels["coverage"], "o", color=theme.first, label="measured")
+    axes.set(xlabel="share that an interval claims to hold", ylabel="share of true ages inside")
+    axes.set(xlim=(0.4, 1), ylim=(0, 1.02))
+    in_percent(axes.xaxis)
+    in_percent(axes.yaxis)
+    axes.legend(loc="lower right")
+    return figure
