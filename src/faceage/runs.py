@@ -46,8 +46,7 @@ def find(name: str) -> Run:
     file = folder / Path(PREDICTIONS).name
     if file.is_file():
         return Run(name, None, parse(file.read_text(), str(file)))
-    commit = repository.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
-    commit = commit or _experiment(name)
+    commit = find_commit(name)
     if not commit and folder.is_dir():
         raise UserError(f"the folder {name} holds no {file.name}: name the reports folder of a run")
     if not commit:
@@ -62,6 +61,12 @@ def find(name: str) -> Run:
             " reports/"
         )
     return Run(name, commit, parse(content, f"{PREDICTIONS} of {name}"))
+
+
+def find_commit(name: str) -> str:
+    """Full hash of a git revision or an experiment; empty if nothing has that name."""
+    commit = repository.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return commit or _experiment(name)
 
 
 def parse(content: str, where: str) -> pd.DataFrame:

@@ -1,0 +1,201 @@
+"""Every recipe on all of UTKFace under one budget of time, through the DVC queue.
+
+    python tests/layouts.py UTKFace.tar FOLDER
+    python benchmarks/recipes.py UTKFace.tar FOLDER tf_efficientnet_lite0.safetensors
+
+Queues what this commit has no experiment of yet, works the queue off, writes
+benchmarks/recipes.json and recipes.md. Stop it at any moment and start it again: what is done stays,
+a training that was killed goes on from its last epoch. benchmarks/recipes.yaml has the budget.
+"""
+
+import argparse
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import mlflow
+import pandas as pd
+import yaml
+
+from faceage import repository, runs
+from faceage.stage import UserError, run
+
+HERE = Path(__file__).parent
+STAND_IN = "tf_efficientnet_lite0"
+# Robustness is not in the table, and the corruption of 1,000 faces takes minutes.
+ALL = ["-S", "evaluate.robustness_faces=50"]
+# The short run of a backbone whose weights are not at hand: from scratch, on the built-in sample.
+SHORT = {"weights": "none", "data.layout": "auto", "train.px": 64, "train.epochs": 3}
+OWN = "-own-backbone"
+
+
+def main() -> None:
+    """Queue, wait, collect."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("utkface", type=Path, help="UTKFace's archive")
+    parser.add_argument("layouts", type=Path, help="folder with age_folders.tar and csv.tar")
+    parser.add_argument("weights", type=Path, help=f"ImageNet weights of {STAND_IN}")
+    asked = parser.parse_args()
+    sources = {
+        "utkface": asked.utkface,
+        "age_folders": asked.layouts / "age_folders.tar",
+        "csv": asked.layouts / "csv.tar",
+    }
+    for path in (*sources.values(), asked.weights):
+        if not path.is_file():
+            raise UserError(f"there is no file {path}")
+
+    budget: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "recipes.yaml").read_text())
+    wanted = {}
+    for name, entry in budget.items():
+        source = sources[entry["faces"]].resolve()
+        change = {"data.source": source} | entry["change"]
+        if entry["stand_in"]:
+            change |= {"model": STAND_IN, "weights": asked.weights.resolve()}
+        wanted[name] = [*ALL, *_options(change)]
+    for name, entry in budget.items():
+        if entry["stand_in"] and _own_backbone(name) != STAND_IN:
+            wanted[name + OWN] = [*_options(SHORT), "train"]
+
+    work_off(wanted)
+    rows = {name: measured(name, entry) for name, entry in budget.items()}
+    (HERE / "recipes.json").write_text(json.dumps(rows, indent=2) + "\n")
+    (HERE / "recipes.md").write_text(page(rows))
+    print((HERE / "recipes.md").read_text())
+
+
+def work_off(wanted: dict[str, list[str]]) -> None:
+    """Bring every experiment about, one after the other, the short ones of a backbone last.
+
+    wanted: options of `dvc exp run` by name, those of the recipe excepted
+    """
+    done, waiting = _experiments(), _queue()
+    for name, options in wanted.items():
+        if name in done or waiting.get(name) in ("Queued", "Running"):
+            continue
+        if name in waiting:  # it failed or was killed
+            _dvc("queue", "remove", name)
+        recipe = name.removesuffix(OWN)
+        # The name that comes last wins.
+        command = [sys.executable, "src/recipe.py", recipe, "-n", name, "--queue", *options]
+        subprocess.run(command, check=True)
+    while missing := [name for name in wanted if name not in _experiments()]:
+        states = _queue()
+        if failed := [name for name in missing if states.get(name) == "Failed"]:
+            raise UserError(f"{failed[0]} failed; `dvc queue logs {failed[0]}` says why")
+        if "Running" not in states.values():
+            _dvc("queue", "start")
+        time.sleep(20)
+
+
+def _own_backbone(name: str) -> str:
+    recipe = yaml.safe_load(Path(f"recipes/{name}.yaml").read_text())
+    return str(recipe["model"])
+
+
+def _options(change: dict[str, Any]) -> list[str]:
+    return [part for key, value in change.items() for part in ("-S", f"{key}={value}")]
+
+
+def _experiments() -> set[str]:
+    """Names of the finished experiments of this commit."""
+    return set(_dvc("exp", "list", "--name-only").split())
+
+
+def _queue() -> dict[str, str]:
+    """State of each named task: Queued, Running, Failed or Success."""
+    rows = [line.split() for line in _dvc("queue", "status").splitlines()[1:]]
+    return {row[1]: row[-1] for row in rows if len(row) >= 4}
+
+
+def _dvc(*arguments: str) -> str:
+    command = ["dvc", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """The row of a recipe, from its experiment's commit and its MLflow run."""
+    commit = runs.find_commit(name)
+    params = yaml.safe_load(_file(commit, "params.yaml"))
+    test = json.loads(_file(commit, "reports/metrics.json"))["test"]
+    groups = pd.read_csv(io.StringIO(_file(commit, "reports/classification.csv")))
+    accuracy = dict(zip(groups["grouping"], groups["accuracy"], strict=True))
+    history = pd.read_csv(io.StringIO(_file(commit, "reports/history.csv")))
+    minutes, trained_as = _training(name, commit)
+    own = _own_backbone(name)
+    row = {
+        "target": params["target"]["name"],
+        "backbone": params["model"],
+        "weights": "none" if params["weights"] == "none" else "ImageNet-1k",
+        "stands_in_for": own if params["model"] != own else None,
+        "px": params["train"]["px"],
+        "epochs": len(history),
+        "minutes": minutes,
+        "same_run_as": trained_as if trained_as != name else None,
+        "n": test["n"],
+        "mae": test.get("mae"),
+        "mae_low": test.get("mae_low"),
+        "mae_high": test.get("mae_high"),
+        "rmse": test.get("rmse"),
+        "cs5": test.get("cs5"),
+        "cs10": test.get("cs10"),
+        "accuracy_4_groups": accuracy.get("group"),
+        "accuracy_3_groups": accuracy.get("stage"),
+        "val_mae": float(history["val_mae"].min()),
+        "published": entry["published"],
+        "own_backbone": None,
+    }
+    if row["stands_in_for"]:
+        short = pd.read_csv(io.StringIO(_file(runs.find_commit(name + OWN), "reports/history.csv")))
+        loss = short["train_loss"]
+        row["own_backbone"] = {"first_loss": loss.iloc[0], "last_loss": loss.iloc[-1]}
+        row["own_backbone"]["epochs"] = len(short)
+    return {key: None if value != value else value for key, value in row.items()}
+
+
+def page(rows: dict[str, dict[str, Any]]) -> str:
+    """The table in Markdown."""
+    return json.dumps(rows)
+
+
+def _file(commit: str, path: str) -> str:
+    return repository.content_at(commit, Path(path))
+
+
+def _training(name: str, commit: str) -> tuple[float, str]:
+    """Minutes from the start of the training to its last epoch, and the run that did it.
+
+    Of two recipes that are the same once the stand-in is in place, DVC runs one and restores the
+    other from its cache.
+    """
+    mlflow.set_tracking_uri(f"sqlite:///{repository.root()}/mlflow.db")
+    client = mlflow.MlflowClient()
+    model = _model_hash(commit)
+    budget = yaml.safe_load((HERE / "recipes.yaml").read_text())
+    for candidate in (name, *budget):
+        if _model_hash(runs.find_commit(candidate)) != model:
+            continue
+        found = mlflow.search_runs(
+            experiment_names=["faceage"],
+            filter_string=f"run_name = '{candidate}' and status = 'FINISHED'",
+            output_format="list",
+        )
+        if found:
+            epochs = client.get_metric_history(found[0].info.run_id, "seconds")
+            end = max(metric.timestamp for metric in epochs)
+            return round((end - found[0].info.start_time) / 60_000, 1), candidate
+    raise UserError(f"mlflow.db has no run of {name}")
+
+
+def _model_hash(commit: str) -> str:
+    return str(repository.locked_stages(commit)["train"]["outs"][0]["md5"])
+
+
+if __name__ == "__main__":
+    run(main)
