@@ -4,8 +4,9 @@
     python benchmarks/recipes.py UTKFace.tar FOLDER tf_efficientnet_lite0.safetensors
 
 Queues what this commit has no experiment of yet, works the queue off, writes
-benchmarks/recipes.json and recipes.md. Stop it at any moment and start it again: what is done stays,
-a training that was killed goes on from its last epoch. benchmarks/recipes.yaml has the budget.
+benchmarks/recipes.json and the tables of recipes.md. Stop it at any moment and start it again: what
+is done stays, a training that was killed goes on from its last epoch. benchmarks/recipes.yaml has
+the budget.
 """
 
 import argparse
@@ -66,8 +67,12 @@ def main() -> None:
     work_off(wanted)
     rows = {name: measured(name, entry) for name, entry in budget.items()}
     (HERE / "recipes.json").write_text(json.dumps(rows, indent=2) + "\n")
-    (HERE / "recipes.md").write_text(page(rows))
-    print((HERE / "recipes.md").read_text())
+    page = HERE / "recipes.md"
+    text = page.read_text()
+    for name, table in (("results", results(rows)), ("backbones", backbones(rows))):
+        text = replaced(text, name, table)
+        print(table, end="\n\n")
+    page.write_text(text)
 
 
 def work_off(wanted: dict[str, list[str]]) -> None:
@@ -147,7 +152,7 @@ def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         "cs10": test.get("cs10"),
         "accuracy_4_groups": accuracy.get("group"),
         "accuracy_3_groups": accuracy.get("stage"),
-        "val_mae": float(history["val_mae"].min()),
+        "val_mae": None if history["val_mae"].isna().all() else history["val_mae"].min(),
         "published": entry["published"],
         "own_backbone": None,
     }
@@ -156,12 +161,57 @@ def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         loss = short["train_loss"]
         row["own_backbone"] = {"first_loss": loss.iloc[0], "last_loss": loss.iloc[-1]}
         row["own_backbone"]["epochs"] = len(short)
-    return {key: None if value != value else value for key, value in row.items()}
+    return row
 
 
-def page(rows: dict[str, dict[str, Any]]) -> str:
-    """The table in Markdown."""
-    return json.dumps(rows)
+def replaced(page: str, name: str, table: str) -> str:
+    """The page with the table in the place of what is between the comments of that name."""
+    before, rest = page.split(f"<!-- {name} -->\n")
+    _, after = rest.split(f"<!-- end of {name} -->")
+    return f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"
+
+
+def results(rows: dict[str, dict[str, Any]]) -> str:
+    """The table of results in Markdown."""
+    head = (
+        "| recipe | target | backbone | px | epochs | minutes | MAE, years | RMSE | within 5 |"
+        " within 10 | 4 groups | 3 groups | published |"
+    )
+    lines = ["| " + " | ".join(_cells(name, row)) + " |" for name, row in rows.items()]
+    return "\n".join(
+        [head, "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|", *lines]
+    )
+
+
+def backbones(rows: dict[str, dict[str, Any]]) -> str:
+    """The table of the short runs with the recipes' own backbones in Markdown."""
+    lines = [
+        f"| `{name}` | {row['stands_in_for']} | {short['epochs']} | {short['first_loss']:.3f} |"
+        f" {short['last_loss']:.3f} |"
+        for name, row in rows.items()
+        if (short := row["own_backbone"])
+    ]
+    head = "| recipe | backbone | epochs | training loss of the first | of the last |"
+    return "\n".join([head, "|---|---|---:|---:|---:|", *lines])
+
+
+def _cells(name: str, row: dict[str, Any]) -> list[str]:
+    stand_in, same = row["stands_in_for"], row["same_run_as"]
+    return [
+        f"[`{name}`](../recipes/{name}.yaml)",
+        row["target"],
+        f"{row['backbone']} for {stand_in}" if stand_in else row["backbone"],
+        str(row["px"]),
+        str(row["epochs"]),
+        f"{row['minutes']:.1f}" + (f", the run of `{same}`" if same else ""),
+        f"{row['mae']:.2f} ({row['mae_low']:.2f} to {row['mae_high']:.2f})" if row["mae"] else "",
+        f"{row['rmse']:.2f}" if row["rmse"] else "",
+        *(
+            f"{row[key]:.1%}" if row[key] else ""
+            for key in ("cs5", "cs10", "accuracy_4_groups", "accuracy_3_groups")
+        ),
+        row["published"],
+    ]
 
 
 def _file(commit: str, path: str) -> str:
