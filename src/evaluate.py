@@ -6,7 +6,7 @@ Reads  data/faces.parquet, data/split.csv, models/
 Writes reports/metrics.json (the headline), reports/predictions.csv, reports/conformal.json (what
        makes intervals out of estimates), reports/cost.json and a table each of errors by decade,
        subgroup, age check, single age, corruption, of coverage and of classification;
-       logs to MLflow
+       models/evaluation.json; logs to MLflow
 """
 
 from typing import Any
@@ -62,6 +62,7 @@ def main() -> None:
         headline = {"synthetic": about["synthetic"]} | measured.headline
         write_json("reports/metrics.json", headline)
         write_json("reports/conformal.json", measured.conformal)
+        saved_model.save_evaluation(about["fingerprint"], measured.conformal, headline["test"])
         write_json("reports/cost.json", costs)
         for name, columns in evaluation.TABLES.items():
             table = measured.tables.get(name, pd.DataFrame(columns=columns))

@@ -11,6 +11,7 @@ import hashlib
 import math
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -19,7 +20,6 @@ from faceage import (
     devices,
     faces,
     networks,
-    pyfunc,
     repository,
     saved_model,
     tables,
@@ -32,9 +32,6 @@ from faceage.params import TrainParams, as_dict, load
 from faceage.settings import Train
 from faceage.stage import UserError, run
 from faceage.training import Epoch, Fitted, Part, Task, check_monitor, fit
-
-# What a copy of the model needs at least to run elsewhere.
-MODEL_REQUIREMENTS = ("torch", "torchvision", "timm", "safetensors", "pillow", "pandas", "psutil")
 
 
 def main() -> None:
@@ -73,14 +70,13 @@ def main() -> None:
                 "val_mae": [member.best.val_mae for member in members],
             },
             "synthetic": synthetic,
+            "side": train.pixels.shape[1],
+            "data": {path.name: digest(path) for path in (tables.FACES, tables.SPLIT)},
             "fingerprint": key,
             "versions": {name: version(name) for name in ("torch", "timm", "safetensors")},
         }
         saved_model.save([member.weights for member in members], architecture, target, about)
         write_csv("reports/history.csv", history(members))
-        requirements = [f"{name}=={version(name)}" for name in MODEL_REQUIREMENTS]
-        print("logging the model", flush=True)
-        pyfunc.log(tracked, saved_model.FOLDER, requirements)
     Checkpoint(key).clear()
 
 
@@ -134,8 +130,13 @@ def describe_weights(weights: str) -> str:
     path = repository.root() / weights
     if not path.is_file():
         return weights
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return f"{path.name} (sha256 {digest[:16]})"
+    return f"{path.name} (sha256 {digest(path)[:16]})"
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

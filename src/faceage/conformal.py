@@ -86,6 +86,21 @@ class Calibration:
             ],
         }
 
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> "Calibration":
+        """Undo `as_dict`."""
+        bins = content["by_age"]
+        widths = [content["plain"], *(one["half_width"] for one in bins)]
+        plain, *by_age = (math.nan if width is None else width for width in widths)
+        return cls(
+            coverage=content["coverage"],
+            faces=content["n"],
+            plain=plain,
+            boundaries=[one["from_predicted_age"] for one in bins[1:]],
+            by_age=by_age,
+            bin_faces=[one["n"] for one in bins],
+        )
+
 
 def half_width(scores: np.ndarray, coverage: float) -> float:
     """The ceil((n + 1) coverage)-th smallest of the scores (n,); not a number if n is too small.

@@ -83,6 +83,16 @@ class ReportParams:
     evaluate: Evaluate
 
 
+@dataclasses.dataclass(frozen=True)
+class PublishParams:
+    """What the stage publish may read."""
+
+    seed: int
+    tracking: bool
+    promote: bool
+    evaluate: Evaluate
+
+
 View = TypeVar(
     "View",
     Params,
@@ -92,6 +102,7 @@ View = TypeVar(
     TrainParams,
     EvaluateParams,
     ReportParams,
+    PublishParams,
 )
 
 

@@ -1,25 +1,34 @@
-"""The saved model as MLflow's `pyfunc` flavour: a table of images in, a table of ages out."""
+"""The saved model as MLflow's `pyfunc` flavour: a table of images in, a table of estimates out."""
 
 import base64
+import binascii
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
+from faceage import images
 from faceage.predictor import Predictor
-from faceage.tracking import Run
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
         [
+            # One of these, the others left out. Served, `image` comes in base64.
             ColSpec("binary", "image", required=False),  # content of an image file
-            ColSpec("string", "path", required=False),  # or where it is
+            ColSpec("string", "url", required=False),  # data:image/jpeg;base64,...
+            ColSpec("string", "path", required=False),  # of an image file
         ]
     ),
-    outputs=Schema([ColSpec("double", "age")]),
+    outputs=Schema(
+        [
+            *(ColSpec("double", name, required=False) for name in ("age", "low", "high")),
+            *(ColSpec("string", name, required=False) for name in ("group", "error")),
+        ]
+    ),
 )
 # A grey 16x16 PNG: an input example that shows nobody.
 EXAMPLE = base64.b64decode(
@@ -29,30 +38,50 @@ EXAMPLE = base64.b64decode(
 
 
 class AgeModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
-    """Takes rows with `image` (bytes) or `path` (str) and returns rows with `age` in years."""
+    """Rows with `image` (bytes), `url` (data:...) or `path` in; age, low, high, group, error out.
+
+    Images are of aligned faces. One that cannot be read leaves a row with `error` alone.
+    """
 
     def load_context(self, context: Any) -> None:
         """Load the model folder from the logged artifacts."""
         self.predictor = Predictor(Path(context.artifacts["model"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
-        """Ages in years, one a row."""
-        column = "image" if "image" in model_input else "path"
-        return pd.DataFrame({"age": self.predictor.ages(list(model_input[column]))})
+        """Estimates, row for row: ages and ends of the interval in years."""
+        side = self.predictor.side
+        rows: list[dict[str, Any]] = []
+        crops = []
+        for row in model_input.to_dict("records"):
+            try:
+                crops.append(images.square(images.decode(_content(row)), side))
+                rows.append({"error": None})
+            except (OSError, ValueError, images.NotAnImage, images.TooManyPixels) as error:
+                rows.append({"error": str(error)})
+            except images.Damaged as error:
+                rows.append({"error": f"damaged: {error}"})
+        table = pd.DataFrame(rows, columns=["age", "low", "high", "group", "error"])
+        if crops:
+            read = table["error"].isna()
+            found = self.predictor.estimate(np.stack(crops))
+            for name in ("age", "low", "high", "group"):
+                table.loc[read, name] = getattr(found, name)
+        return table.astype(dict.fromkeys(("age", "low", "high"), float))
 
 
-def log(run: Run, folder: Path, requirements: list[str]) -> None:
-    """Log a model folder to the run, with the code that reads it, unless tracking is off."""
-    if run.run_id:
-        mlflow.pyfunc.log_model(
-            name="model",
-            python_model=__file__,
-            artifacts={"model": str(folder)},
-            code_paths=[str(Path(__file__).parent)],
-            signature=SIGNATURE,
-            input_example=pd.DataFrame({"image": [EXAMPLE]}),
-            pip_requirements=requirements,
-        )
+def _content(row: dict[str, Any]) -> bytes:
+    """Bytes of the image file of one row; raises `ValueError` if it gives none."""
+    if isinstance(row.get("image"), bytes):
+        return bytes(row["image"])
+    if isinstance(row.get("path"), str):
+        return Path(row["path"]).read_bytes()
+    start, _, data = str(row.get("url")).partition(",")
+    if not start.startswith("data:") or not start.endswith(";base64"):
+        raise ValueError("give image, path, or url as data:image/jpeg;base64,...")
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise ValueError("url is not valid base64") from None
 
 
 # MLflow stores this file as the model's code, and runs it to get the model: nothing is pickled.

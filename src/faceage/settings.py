@@ -228,6 +228,7 @@ class Params(Section):
     model: str = Field(min_length=1, description="any model name that timm knows")
     weights: str = Field(min_length=1, description="imagenet, none or the path of a .safetensors")
     tracking: bool = Field(description="log runs to MLflow")
+    promote: bool = Field(description="register a model that beats the champion")
     sample: Sample
     data: Data
     groupings: dict[str, Grouping] = Field(description="the age groups, by the grouping's name")
@@ -250,6 +251,12 @@ class Params(Section):
         ):
             if name not in self.groupings:
                 raise ValueError(f"{key} is {name!r}, and groupings has {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _promotion_is_tracked(self) -> "Params":
+        if self.promote and not self.tracking:
+            raise ValueError("promote: on needs MLflow's registry, and tracking is off")
         return self
 
     @model_validator(mode="after")

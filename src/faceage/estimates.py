@@ -1,0 +1,36 @@
+"""What a model says about faces: the same from PyTorch and from ONNX."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Of n faces.
+
+    age: years (n,); low, high: ends of the prediction interval in years (n,); all not a number
+    where the model has none. group: name of the age group (n). years (k,) and distribution (n, k):
+    whole years and the probability of each, None where the model has none.
+    """
+
+    age: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    group: Sequence[str]
+    years: np.ndarray | None = None
+    distribution: np.ndarray | None = None
+
+
+class Estimator(Protocol):
+    """A model that is ready for use.
+
+    side: of the square crops that it takes, in pixels; about: what its folder says of it.
+    """
+
+    side: int
+
+    def estimate(self, crops: np.ndarray) -> Estimates:
+        """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""

@@ -1,0 +1,41 @@
+"""Stage `publish`: log the model with its evaluation to MLflow; promote it if that is asked for.
+
+    python src/publish.py
+
+Reads  models/, reports/predictions.csv
+Writes to MLflow: the model as a `pyfunc`; with `promote: on` a registered version called champion
+"""
+
+import pandas as pd
+
+from faceage import registry, saved_model, tracking
+from faceage.params import PublishParams, load
+from faceage.stage import UserError, run
+
+
+def main() -> None:
+    """Log the model; register it if it beats the champion on the same test faces."""
+    params = load(PublishParams)
+    about = saved_model.describe()
+    with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
+        print("logging the model", flush=True)
+        model = registry.log(tracked, saved_model.FOLDER)
+        if not (params.promote and model):
+            return
+        predictions = pd.read_csv("reports/predictions.csv", keep_default_na=False)
+        if "predicted" not in predictions:
+            raise UserError(
+                "promote: a model of classes has no errors in years to compare; set it to off"
+            )
+        outcome = registry.promote(
+            model,
+            predictions,
+            count=params.evaluate.bootstrap,
+            seed=params.seed,
+            smallest=params.evaluate.min_group,
+        )
+        print(outcome)
+
+
+if __name__ == "__main__":
+    run(main)
