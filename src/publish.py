@@ -3,14 +3,18 @@
     python src/publish.py
 
 Reads  models/, reports/predictions.csv
-Writes to MLflow: the model as a `pyfunc`; with `promote: on` a registered version called champion
+Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, and with
+       `promote: on` a registered version called champion
 """
 
 import pandas as pd
 
 from faceage import registry, saved_model, tracking
+from faceage.outputs import whole_file
 from faceage.params import PublishParams, load
 from faceage.stage import UserError, run
+
+PREDICTIONS = "reports/predictions.csv"
 
 
 def main() -> None:
@@ -19,22 +23,24 @@ def main() -> None:
     about = saved_model.describe()
     with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
         print("logging the model", flush=True)
-        model = registry.log(tracked, saved_model.FOLDER)
-        if not (params.promote and model):
-            return
-        predictions = pd.read_csv("reports/predictions.csv", keep_default_na=False)
-        if "predicted" not in predictions:
-            raise UserError(
-                "promote: a model of classes has no errors in years to compare; set it to off"
+        model = registry.log(tracked, saved_model.FOLDER, PREDICTIONS)
+        outcome = "logged to MLflow" if model else "not logged: tracking is off"
+        if params.promote and model:
+            predictions = pd.read_csv(PREDICTIONS, keep_default_na=False)
+            if "predicted" not in predictions:
+                raise UserError(
+                    "promote: a model of classes has no errors in years to compare; set it to off"
+                )
+            outcome = registry.promote(
+                model,
+                predictions,
+                count=params.evaluate.bootstrap,
+                seed=params.seed,
+                smallest=params.evaluate.min_group,
             )
-        outcome = registry.promote(
-            model,
-            predictions,
-            count=params.evaluate.bootstrap,
-            seed=params.seed,
-            smallest=params.evaluate.min_group,
-        )
-        print(outcome)
+    with whole_file("data/published.txt") as part:
+        part.write_text(f"{outcome}\n")
+    print(outcome)
 
 
 if __name__ == "__main__":

@@ -62,14 +62,8 @@ def rows(files: Iterable[PhotoFile], find: FindCrops, estimator: Estimator) -> I
 def _open(file: PhotoFile, find: FindCrops) -> _Opened:
     try:
         crops = find(images.decode(file.read()))
-    except images.NotAnImage:
-        return _Opened(file.name, error="not an image")
-    except images.TooManyPixels as error:
-        return _Opened(file.name, error=f"too large: {error}")
-    except images.Damaged as error:
-        return _Opened(file.name, error=f"damaged: {' '.join(str(error).split())}")
-    except OSError as error:
-        return _Opened(file.name, error=error.strerror or str(error))
+    except (*images.Refused, OSError) as error:
+        return _Opened(file.name, error=images.in_words(error))
     return _Opened(file.name, crops, error="" if crops else "no face found")
 
 

@@ -25,6 +25,19 @@ class Damaged(Exception):
         self.truncated = "truncated" in message
 
 
+Refused = (NotAnImage, TooManyPixels, Damaged)
+
+
+def in_words(error: Exception) -> str:
+    """What is the matter with a file that was refused or could not be read, on one line."""
+    if isinstance(error, NotAnImage):
+        return "not an image"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    kind = "too large" if isinstance(error, TooManyPixels) else "damaged"
+    return f"{kind}: {' '.join(str(error).split())}"
+
+
 def decode(content: bytes) -> Image.Image:
     """Decode an image file completely to RGB.
 

@@ -56,10 +56,8 @@ class AgeModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
             try:
                 crops.append(images.square(images.decode(_content(row)), side))
                 rows.append({"error": None})
-            except (OSError, ValueError, images.NotAnImage, images.TooManyPixels) as error:
-                rows.append({"error": str(error)})
-            except images.Damaged as error:
-                rows.append({"error": f"damaged: {error}"})
+            except (*images.Refused, OSError) as error:
+                rows.append({"error": images.in_words(error)})
         table = pd.DataFrame(rows, columns=["age", "low", "high", "group", "error"])
         if crops:
             read = table["error"].isna()
@@ -70,18 +68,18 @@ class AgeModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
 
 
 def _content(row: dict[str, Any]) -> bytes:
-    """Bytes of the image file of one row; raises `ValueError` if it gives none."""
+    """Bytes of the image file of one row; raises `OSError` if there are none."""
     if isinstance(row.get("image"), bytes):
         return bytes(row["image"])
     if isinstance(row.get("path"), str):
         return Path(row["path"]).read_bytes()
     start, _, data = str(row.get("url")).partition(",")
     if not start.startswith("data:") or not start.endswith(";base64"):
-        raise ValueError("give image, path, or url as data:image/jpeg;base64,...")
+        raise OSError("give image, path, or url as data:image/jpeg;base64,...")
     try:
         return base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise ValueError("url is not valid base64") from None
+        raise OSError("url is not valid base64") from None
 
 
 # MLflow stores this file as the model's code, and runs it to get the model: nothing is pickled.

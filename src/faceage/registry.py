@@ -16,7 +16,7 @@ from faceage.comparison import BETTER, Difference, compare
 from faceage.tracking import Run
 
 NAME, ALIAS = "faceage", "champion"
-PREDICTIONS = "reports/predictions.csv"
+PREDICTIONS = Path("reports/predictions.csv")  # among the artifacts of a run
 # What a copy of the model needs to run elsewhere.
 REQUIREMENTS = (
     *("torch", "torchvision", "timm", "safetensors", "huggingface-hub", "coral-pytorch"),
@@ -24,10 +24,16 @@ REQUIREMENTS = (
 )
 
 
-def log(run: Run, folder: Path) -> ModelInfo | None:
-    """Log a model folder to the run, with the code that reads it, unless tracking is off."""
+def log(run: Run, folder: Path, predictions: str) -> ModelInfo | None:
+    """Log a model folder to the run, with the code that reads it, unless tracking is off.
+
+    Parameters
+    ----------
+    predictions : path of the model's predictions.csv, which later models are compared with
+    """
     if not run.run_id:
         return None
+    run.log_file(predictions, PREDICTIONS.parent.name)
     return mlflow.pyfunc.log_model(
         name="model",
         python_model=pyfunc.__file__,
