@@ -99,11 +99,12 @@ def report_epoch(
     tracked: tracking.Run, settings: Train, member: int, epoch: Epoch, speed: dict[str, float]
 ) -> None:
     """Print an epoch as a line and log it; of an ensemble under the member's name."""
+    mae = "" if math.isnan(epoch.val_mae) else f"  val MAE {epoch.val_mae:.2f} years"
     of_members = f"member {member}/{settings.members}  " if settings.members > 1 else ""
     print(
         f"{of_members}epoch {epoch.epoch:3}/{epochs(settings)}  train loss {epoch.train_loss:.4f}"
-        f"  val loss {epoch.val_loss:.4f}  val MAE {epoch.val_mae:.2f} years"
-        f"  accuracy {epoch.val_accuracy:.1%}  {speed['seconds']:.0f} s",
+        f"  val loss {epoch.val_loss:.4f}{mae}  accuracy {epoch.val_accuracy:.1%}"
+        f"  {speed['seconds']:.0f} s",
         flush=True,
     )
     measured = {k: v for k, v in vars(epoch).items() if not math.isnan(v)} | speed

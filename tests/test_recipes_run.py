@@ -15,7 +15,7 @@ import ingest
 import report
 import split
 import train
-from faceage import recipes, sources
+from faceage import recipes, sources, themes
 from faceage.sample_files import sample_files
 
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
@@ -60,8 +60,9 @@ def configure(name: str, laid_out: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out):
+def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out, monkeypatch):
     configure(name, laid_out)
+    monkeypatch.setattr(themes, "DPI", 50)  # nobody looks at these figures
     (workspace / "data").mkdir()
     (workspace / "data/checked.txt").touch()
     for stage in (ingest, split, train, evaluate, explain, report):
