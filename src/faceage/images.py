@@ -1,9 +1,22 @@
 """Bytes to pixels: what is accepted as an image, and decoding of what has been accepted."""
 
+import contextlib
 import io
+import warnings
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+with contextlib.suppress(ImportError):  # photographs of telephones, where the library is there
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+# Pillow's warnings about broken metadata do not say of which file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+# Of what Pillow opens; the rest is no photograph, and some of it starts other programs.
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF")
 
 # 50 megapixels decode to 150 MB; a face crop has a thousandth of that, a decompression bomb more.
 MAX_PIXELS = 50_000_000
@@ -39,7 +52,10 @@ def in_words(error: Exception) -> str:
 
 
 def decode(content: bytes) -> Image.Image:
-    """Decode an image file completely to RGB.
+    """Decode an image file completely to RGB, upright as its EXIF data say.
+
+    What is transparent becomes white; of more than 8 bits a channel the highest 8 are kept; of an
+    animation the first picture is taken.
 
     Raises
     ------
@@ -47,23 +63,48 @@ def decode(content: bytes) -> Image.Image:
         For bytes that are no image, an image that is too large, and one that does not decode.
     """
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise TooManyPixels(f"{image.width}x{image.height} pixels")
             comment = image.info.get("comment")
-            rgb = image.convert("RGB")
+            rgb = _upright(_rgb(image))
             rgb.info = {"comment": comment} if comment else {}
             return rgb
     except TooManyPixels:
         raise
     except UnidentifiedImageError:
         raise NotAnImage("no image format") from None
-    except Image.DecompressionBombError as error:
-        raise TooManyPixels(str(error)) from None
+    except Image.DecompressionBombError:
+        raise TooManyPixels(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except Exception as error:
         # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error
         # and more, undocumented; all of them mean the same here.
         raise Damaged(str(error) or type(error).__name__) from None
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits, which a conversion would cut off at 255
+        return Image.fromarray((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)).convert(
+            "RGB"
+        )
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, "white")
+        opaque.alpha_composite(image.convert("RGBA"))
+        return opaque.convert("RGB")
+    return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        # Broken EXIF data raise as many kinds of errors as broken images; the picture is whole.
+        return image
 
 
 def square(image: Image.Image, side: int) -> np.ndarray:
@@ -74,3 +115,10 @@ def square(image: Image.Image, side: int) -> np.ndarray:
         box = (left, top, left + edge, top + edge)
         image = image.resize((side, side), Image.Resampling.BICUBIC, box=box)
     return np.asarray(image)
+
+
+def encode(image: Image.Image) -> bytes:
+    """A JPEG file of an image, without visible loss."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -10,8 +10,10 @@ from itertools import islice, repeat
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from faceage import images, utkface
+from faceage.crops import find as find_crops
 from faceage.duplicates import fingerprint, near_groups
 from faceage.progress import bar
 from faceage.readers import Labels, NoLabel, Reader
@@ -21,6 +23,8 @@ from faceage.sources import Source, Unreadable
 
 # Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
 CHUNK = 256
+# Faces cut out of photographs are kept at the size of UTKFace's.
+ALIGNED_SIDE = 200
 
 
 class Rejected(NamedTuple):
@@ -36,12 +40,13 @@ class Candidate:
     """A file that decodes and is labelled."""
 
     path: str
-    face: str  # sha256 of the bytes, hexadecimal
+    face: str  # sha256 of the file's bytes, hexadecimal
     labels: Labels
     width: int
     height: int
     synthetic: bool
     fingerprint: np.ndarray
+    aligned: bytes | None = None  # the face as an image file, where it was cut out of a photograph
 
 
 def inspect(source: Source, reader: Reader, data: Data) -> tuple[list[Candidate], list[Rejected]]:
@@ -90,9 +95,10 @@ def group_near_duplicates(kept: list[Candidate], threshold: float) -> list[str]:
 def rows(source: Source, kept: list[Candidate], groups: list[str]) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
     for candidate, group in zip(kept, groups, strict=True):
+        content = candidate.aligned or source.read(candidate.path)
         yield {
             "face": candidate.face,
-            "image": {"bytes": source.read(candidate.path), "path": _printable(candidate.path)},
+            "image": {"bytes": content, "path": _printable(candidate.path)},
             "age": candidate.labels.age,
             "age_class": candidate.labels.age_class,
             "gender": candidate.labels.gender,
@@ -175,6 +181,14 @@ def _inspect(
         return reject(Reason.AGE, f"age {labels.age}")
     if min(image.size) < data.min_px:
         return reject(Reason.TOO_SMALL, f"{image.width}x{image.height} pixels")
+    aligned = None
+    if data.align:
+        crops = find_crops(image, "always", ALIGNED_SIDE)
+        if not crops:
+            return reject(Reason.NO_FACE)
+        face = Image.fromarray(crops[0].pixels)
+        face.info, image = image.info, face
+        aligned = images.encode(face)
     return Candidate(
         path=path,
         face=hashlib.sha256(content).hexdigest(),
@@ -183,6 +197,7 @@ def _inspect(
         height=image.height,
         synthetic=image.info.get("comment") == utkface.SYNTHETIC_COMMENT,
         fingerprint=fingerprint(image),
+        aligned=aligned,
     )
 
 

@@ -19,5 +19,6 @@ class Reason(StrEnum):
     TOO_LARGE = "too large"
     TRUNCATED = "truncated"
     DAMAGED = "damaged"
+    NO_FACE = "no face found"
     COPY = "byte-identical copy"
     CONFLICT = "byte-identical copies with conflicting ages"

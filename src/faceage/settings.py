@@ -39,6 +39,7 @@ class Data(Section):
     csv: Csv
     min_age: int = Field(ge=0, description="youngest age that is believed, in years")
     max_age: int = Field(le=150, description="oldest age that is believed, in years")
+    align: bool = Field(description="find the face of each photograph and align it")
     min_px: int = Field(ge=8, description="shortest side of a usable image in pixels")
     near_duplicate: float = Field(gt=0.5, le=1, description="correlation from which two are one")
 
