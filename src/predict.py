@@ -60,8 +60,12 @@ def arguments() -> argparse.Namespace:
 
 
 def load(runtime: str, folder: Path) -> Estimator:
-    """The model of a folder, made ready for use."""
-    return Predictor(folder)
+    """The model of a folder, made ready for use, or the export of it."""
+    if runtime == "torch":
+        return Predictor(folder)
+    from faceage.onnx_model import OnnxModel  # noqa: PLC0415 (its library is wanted here alone)
+
+    return OnnxModel(folder=folder)
 
 
 @contextmanager

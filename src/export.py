@@ -1,0 +1,100 @@
+"""Write the model for other runtimes, and check that it says what it said.
+
+    python src/export.py --format onnx           export/model.onnx
+    python src/export.py --format onnx --int8    and export/model_int8.onnx
+
+Reads  models/; data/faces.parquet and data/split.csv, if there, to scale the 8 bits and to compare
+       on 500 test faces
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from faceage import faces, onnx_graph, onnx_model, saved_model, tables
+from faceage.estimates import Estimator
+from faceage.onnx_model import OnnxModel
+from faceage.predictor import Predictor
+from faceage.stage import UserError, run
+
+COMPARED = 500  # test faces
+SCALED_BY = 200  # validation faces
+LARGEST_DIFFERENCE = 0.05  # years, in float
+
+
+def main() -> None:
+    """Export, quantise if asked, compare where there are faces."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--format", choices=("onnx",), required=True)
+    parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
+    parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
+    asked = parser.parse_args()
+    predictor = Predictor(asked.model)
+    onnx_graph.export(predictor, onnx_model.FILE)
+    models: dict[str, Estimator] = {"PyTorch": predictor, "ONNX": OnnxModel()}
+    print(f"wrote {onnx_model.FILE}")
+    if asked.int8:
+        onnx_graph.quantise(
+            onnx_model.FILE, onnx_model.INT8, read("val", SCALED_BY, predictor.side)[0]
+        )
+        models["ONNX, 8 bits"] = OnnxModel(onnx_model.INT8)
+        print(f"wrote {onnx_model.INT8}")
+    if tables.FACES.exists() and tables.SPLIT.exists():
+        compare(models, *read("test", COMPARED, predictor.side))
+    else:
+        print(f"not compared with PyTorch: there is no {tables.FACES}")
+
+
+def read(part: str, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first faces of a part, uint8 (n, side, side, 3), and their ages in years (n,)."""
+    if not (tables.FACES.exists() and tables.SPLIT.exists()):
+        raise UserError(f"8 bits are scaled by faces, and there is no {tables.FACES}: dvc repro")
+    table = tables.read_parts()[part][:count]
+    pixels = faces.decode(table, tables.image_bytes(table["face"]), side).numpy()
+    return pixels, table["age"].to_numpy(dtype=float, na_value=np.nan)
+
+
+def compare(models: dict[str, Estimator], pixels: np.ndarray, ages: np.ndarray) -> None:
+    """Print differences of the estimates, errors and times; refuse a graph that differs."""
+    reference = models["PyTorch"].estimate(pixels)
+    rows = []
+    for name, model in models.items():
+        found = model.estimate(pixels)
+        same = np.array(found.group) == np.array(reference.group)
+        rows.append(
+            {
+                "": name,
+                "largest difference": abs(found.age - reference.age).max(),
+                "same group": same.mean(),
+                "MAE": abs(found.age - ages).mean(),
+                "ms for 1": milliseconds(model, pixels[:1]),
+                "ms for 64": milliseconds(model, pixels[:64]),
+            }
+        )
+    table = pd.DataFrame(rows)
+    print(f"\n{len(pixels)} test faces, years; medians on {torch.get_num_threads()} cores\n")
+    print(table.to_string(index=False, float_format="{:.3f}".format, na_rep=""))
+    if table["largest difference"][1] > LARGEST_DIFFERENCE:
+        raise UserError(
+            f"{onnx_model.FILE} differs from PyTorch by up to {table['largest difference'][1]:.2f}"
+            " years; don't use it"
+        )
+
+
+def milliseconds(model: Estimator, pixels: np.ndarray) -> float:
+    """Median time of an estimate, after a warm-up."""
+    times = []
+    for _ in range(8):
+        start = time.perf_counter()
+        model.estimate(pixels)
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[2:])
+
+
+if __name__ == "__main__":
+    run(main)

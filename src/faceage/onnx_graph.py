@@ -1,0 +1,150 @@
+"""A saved model as one ONNX graph: uint8 pixels in; ages, intervals, groups, distributions out."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from faceage.onnx_model import METADATA
+from faceage.outputs import whole_file
+from faceage.predictor import Predictor
+
+INPUT = "pixels"
+OUTPUTS = ("age", "low", "high", "group")
+DISTRIBUTION = "distribution"
+OPSET = 18
+
+
+class Graph(nn.Module):
+    """Everything from decoded pixels to the estimate.
+
+    The resizing is that of `faces.to_input`: antialiased bilinear interpolation is linear in the
+    pixels and goes by rows and columns, so it is a product with a matrix from either side.
+    """
+
+    resize: Tensor
+    mean: Tensor
+    std: Tensor
+    interval_starts: Tensor
+    half_widths: Tensor
+    group_starts: Tensor
+
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.model, self.target, side = predictor.network, predictor.target, predictor.side
+        self.learned = predictor.learned
+        architecture, calibration = self.model.architecture, predictor.calibration
+        whole = torch.eye(side)[None, None]
+        size = (architecture.px, side)
+        resize = F.interpolate(whole, size, mode="bilinear", antialias=True)[0, 0]
+        starts = [0, *calibration.boundaries] if calibration else [0]
+        constants = {
+            "resize": resize,
+            "mean": torch.tensor(architecture.mean).view(1, 3, 1, 1),
+            "std": torch.tensor(architecture.std).view(1, 3, 1, 1),
+            "interval_starts": torch.tensor(starts, dtype=torch.float32),
+            "half_widths": torch.tensor(calibration.by_age if calibration else [torch.nan]),
+            "group_starts": torch.tensor([0, *predictor.grouping.boundaries], dtype=torch.float32),
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Estimate uint8 (n, side, side, 3): age, low, high in years, number of the group (n,),
+        and where the target has one the distribution over whole years (n, k).
+        """
+        images = self.resize @ pixels.permute(0, 3, 1, 2).float() @ self.resize.T
+        images = images.round().clamp(0, 255) / 255
+        logits = self.model((images - self.mean) / self.std)
+        age = self.target.age(logits)
+        half_width = self.half_widths[_bin(age, self.interval_starts)]
+        learned = self.target.classes(logits)
+        group = learned[1] if learned and self.learned else _bin(age, self.group_starts)
+        estimates = age, (age - half_width).clamp(min=0), age + half_width, group
+        found = self.target.distribution(logits)
+        return (*estimates, found[1]) if found else estimates
+
+
+def _bin(age: Tensor, starts: Tensor) -> Tensor:
+    """Number of the bin of each age, by the first age of each bin."""
+    return (age.floor()[:, None] >= starts).sum(dim=1) - 1
+
+
+def export(predictor: Predictor, path: Path) -> None:
+    """Write the graph, for any number of faces at once, to an .onnx file."""
+    example = torch.zeros(2, predictor.side, predictor.side, 3, dtype=torch.uint8)
+    graph = Graph(predictor).cpu().eval()
+    with torch.no_grad():
+        names = [*OUTPUTS, DISTRIBUTION][: len(graph(example))]
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            input_names=[INPUT],
+            output_names=names,
+            dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, {METADATA: json.dumps(_about(predictor))})
+    with whole_file(path) as part:
+        onnx.save(proto, part)
+
+
+def quantise(path: Path, quantised: Path, faces: np.ndarray) -> None:
+    """Write the graph with its convolutions in 8 bits; the head, which tells ages apart, in float.
+
+    Static quantisation, weights by channel (Jacob et al. 2018, arXiv:1712.05877).
+
+    Parameters
+    ----------
+    faces : uint8 (n, side, side, 3), of the validation part, by which activations are scaled
+    """
+    with whole_file(quantised) as part, tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        # Weights that are shared by several nodes, or folded, have to be found as constants.
+        onnx.save(onnx.shape_inference.infer_shapes(onnx.load(path)), prepared)
+        quantize_static(
+            str(prepared),
+            str(part),
+            _Faces(faces),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+        )
+        proto = onnx.load(part)
+        about = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
+        onnx.helper.set_model_props(proto, about)
+        onnx.save(proto, part)
+
+
+class _Faces(CalibrationDataReader):
+    """Faces one by one, as the quantiser asks for them."""
+
+    def __init__(self, faces: np.ndarray) -> None:
+        self.remaining: Iterator[np.ndarray] = iter(faces)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next face, as the graph takes it; None at the end."""
+        face = next(self.remaining, None)
+        return None if face is None else {INPUT: face[None]}
+
+
+def _about(predictor: Predictor) -> dict[str, Any]:
+    years = predictor.years
+    return {
+        "fingerprint": predictor.fingerprint,
+        "side": predictor.side,
+        "groups": predictor.grouping.names,
+        "years": None if years is None else years.tolist(),
+    }
