@@ -57,7 +57,7 @@ class Page:
     def open(
         self, page: Path | str, width: int, *, dark: bool = False, medium: str = "screen"
     ) -> None:
-        """Load a local file or an address at a width in CSS pixels and wait until all of it is there."""
+        """Load a file or an address at a width in CSS pixels, wait until all of it is there."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
