@@ -51,10 +51,12 @@ def main() -> None:
 
 
 def read(part: str, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first faces of a part, uint8 (n, side, side, 3), and their ages in years (n,)."""
+    """Faces of a part, drawn at random: uint8 (n, side, side, 3), and their ages in years (n,)."""
     if not (tables.FACES.exists() and tables.SPLIT.exists()):
         raise UserError(f"8 bits are scaled by faces, and there is no {tables.FACES}: dvc repro")
-    table = tables.read_parts()[part][:count]
+    table = tables.read_parts()[part]
+    # Rows go by file name, which in UTKFace begins with the age: the first ones are of few ages.
+    table = table.sample(min(count, len(table)), random_state=0)
     pixels = faces.decode(table, tables.image_bytes(table["face"]), side).numpy()
     return pixels, table["age"].to_numpy(dtype=float, na_value=np.nan)
 

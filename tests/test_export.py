@@ -7,11 +7,13 @@ import onnx
 import pandas as pd
 import pytest
 import small_model
+import torch
 from conftest import photo
 
 import export
 import predict
 from faceage import images, onnx_graph, onnx_model, tables, targets
+from faceage.faces import to_input
 from faceage.onnx_model import OnnxModel
 from faceage.outputs import write_csv
 from faceage.predictor import Predictor
@@ -70,6 +72,16 @@ def test_every_target(workspace, name: str):
 
 def test_an_ensemble_with_mirror_images(workspace):
     same(small_model.REGRESSION, members=2, flip_average=True)
+
+
+@pytest.mark.parametrize(("side", "px"), [(200, 112), (128, 64), (64, 64), (48, 96)])
+def test_pixels_are_resized_to_the_very_level(side: int, px: int):
+    pixels = torch.from_numpy(
+        np.stack([images.square(images.decode(photo(n, (side, side))), side) for n in range(4)])
+    )
+    channels_first = pixels.permute(0, 3, 1, 2).float()
+    found = onnx_graph.resize(channels_first, onnx_graph.interpolation(side, px)) / 255
+    assert torch.equal(found, to_input(pixels, px, torch.device("cpu")))
 
 
 def test_the_graph_is_sound_and_knows_what_it_is(workspace):

@@ -1,6 +1,7 @@
 """A saved model as one ONNX graph: uint8 pixels in; ages, intervals, groups, distributions out."""
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +25,7 @@ OPSET = 18
 
 
 class Graph(nn.Module):
-    """Everything from decoded pixels to the estimate.
-
-    The resizing is that of `faces.to_input`: antialiased bilinear interpolation is linear in the
-    pixels and goes by rows and columns, so it is a product with a matrix from either side.
-    """
+    """Everything from decoded pixels to the estimate, resized as by `faces.to_input`."""
 
     resize: Tensor
     mean: Tensor
@@ -42,12 +39,9 @@ class Graph(nn.Module):
         self.model, self.target, side = predictor.network, predictor.target, predictor.side
         self.learned = predictor.learned
         architecture, calibration = self.model.architecture, predictor.calibration
-        whole = torch.eye(side)[None, None]
-        size = (architecture.px, side)
-        resize = F.interpolate(whole, size, mode="bilinear", antialias=True)[0, 0]
         starts = [0, *calibration.boundaries] if calibration else [0]
         constants = {
-            "resize": resize,
+            "resize": interpolation(side, architecture.px),
             "mean": torch.tensor(architecture.mean).view(1, 3, 1, 1),
             "std": torch.tensor(architecture.std).view(1, 3, 1, 1),
             "interval_starts": torch.tensor(starts, dtype=torch.float32),
@@ -61,8 +55,7 @@ class Graph(nn.Module):
         """Estimate uint8 (n, side, side, 3): age, low, high in years, number of the group (n,),
         and where the target has one the distribution over whole years (n, k).
         """
-        images = self.resize @ pixels.permute(0, 3, 1, 2).float() @ self.resize.T
-        images = images.round().clamp(0, 255) / 255
+        images = resize(pixels.permute(0, 3, 1, 2).float(), self.resize) / 255
         logits = self.model((images - self.mean) / self.std)
         age = self.target.age(logits)
         half_width = self.half_widths[_bin(age, self.interval_starts)]
@@ -71,6 +64,30 @@ class Graph(nn.Module):
         estimates = age, (age - half_width).clamp(min=0), age + half_width, group
         found = self.target.distribution(logits)
         return (*estimates, found[1]) if found else estimates
+
+
+def interpolation(side: int, px: int) -> Tensor:
+    """Weights of antialiased bilinear interpolation in one direction: float (px, side).
+
+    Like PyTorch's for uint8 they are fixed-point numbers, the largest of them in 16 bits.
+    """
+    whole = torch.eye(side, dtype=torch.float64)[None, None]
+    weights = F.interpolate(whole, (px, side), mode="bilinear", antialias=True)[0, 0]
+    unit = 2.0 ** math.floor(math.log2((2**15 - 0.5) / weights.max().item()))
+    return (_round(weights * unit) / unit).float()
+
+
+def resize(images: Tensor, weights: Tensor) -> Tensor:
+    """Resize float (n, 3, side, side) in 0..255 with the weights of `interpolation`.
+
+    PyTorch, which this has to equal, rounds to whole levels after the rows and again after the
+    columns. Rounded once, a sixth of the pixels are off by a level, and some ages by two years.
+    """
+    return _round(weights @ _round(images @ weights.T))
+
+
+def _round(values: Tensor) -> Tensor:
+    return (values + 0.5).floor()
 
 
 def _bin(age: Tensor, starts: Tensor) -> Tensor:
