@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -119,9 +120,12 @@ def export(predictor: Predictor, path: Path) -> None:
 
 
 def quantise(path: Path, quantised: Path, faces: np.ndarray) -> None:
-    """Write the graph with its convolutions in 8 bits; the head, which tells ages apart, in float.
+    """Write the graph with its convolutions in 8 bits, where nearly all of the time goes.
 
-    Static quantisation, weights by channel (Jacob et al. 2018, arXiv:1712.05877).
+    Static quantisation, weights by channel (Jacob et al. 2018, arXiv:1712.05877). Clipping
+    activations are merged into their convolutions, whose 8 bits then span only what they let
+    through: without that EfficientNet-Lite0 errs by a year more. The rest stays in float: the
+    pixels, sums over branches and the head, where small differences are whole years, cost little.
 
     Parameters
     ----------
@@ -129,15 +133,15 @@ def quantise(path: Path, quantised: Path, faces: np.ndarray) -> None:
     """
     with whole_file(quantised) as part, tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
-        # Weights that are shared by several nodes, or folded, have to be found as constants.
-        onnx.save(onnx.shape_inference.infer_shapes(onnx.load(path)), prepared)
+        # Folds normalisation into the convolutions.
+        quant_pre_process(path, prepared, skip_symbolic_shape=True)
         quantize_static(
-            str(prepared),
-            str(part),
+            prepared,
+            part,
             _Faces(faces),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv"],
+            op_types_to_quantize=["Conv", "Clip", "Relu"],
             per_channel=True,
+            activation_type=QuantType.QUInt8,
         )
         proto = onnx.load(part)
         about = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
@@ -158,9 +162,10 @@ class _Faces(CalibrationDataReader):
 
 
 def _about(predictor: Predictor) -> dict[str, Any]:
-    years = predictor.years
+    years, calibration = predictor.years, predictor.calibration
     return {
         "fingerprint": predictor.fingerprint,
+        "intervals": calibration.as_dict() if calibration else None,
         "side": predictor.side,
         "groups": predictor.grouping.names,
         "years": None if years is None else years.tolist(),
