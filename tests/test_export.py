@@ -96,6 +96,27 @@ def test_the_graph_is_sound_and_knows_what_it_is(workspace):
     assert (model.side, tuple(model.groups)) == (small_model.SIDE, GROUPS)
 
 
+def test_a_model_that_was_not_measured_has_no_intervals(workspace):
+    small_model.write()
+    (workspace / "models" / "evaluation.json").unlink()
+    onnx_graph.export(Predictor(), onnx_model.FILE)
+    found = OnnxModel(folder=workspace / "models").estimate(faces(3))
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
+    assert np.isfinite(found.age).all()
+
+
+def test_graphs_that_differ_are_refused():
+    columns = {"largest difference": [0.0, 0.04, 3.0], "MAE": [5.0, 5.0, 5.05]}
+    table = pd.DataFrame(columns, index=["PyTorch", export.FLOAT, export.INT8])
+    export.refuse_what_differs(table)
+    export.refuse_what_differs(table[:2])
+    with pytest.raises(UserError, match=r"rises by 0\.20 years"):
+        export.refuse_what_differs(table.replace({"MAE": {5.05: 5.2}}))
+    with pytest.raises(UserError, match=r"by up to 0\.06 years"):
+        export.refuse_what_differs(table.replace({"largest difference": {0.04: 0.06}}))
+
+
 def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
     small_model.write()
     rows = [
@@ -114,19 +135,21 @@ def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "10 test faces" in printed
     assert "ONNX, 8 bits" in printed
-    assert onnx_model.INT8.stat().st_size < onnx_model.FILE.stat().st_size
+    int8 = onnx_model.FILE.with_name("model_int8.onnx")
+    assert int8.stat().st_size < onnx_model.FILE.stat().st_size
     pixels = faces(9)
-    exact, small = Predictor().estimate(pixels), OnnxModel(onnx_model.INT8).estimate(pixels)
+    exact, small = Predictor().estimate(pixels), OnnxModel(int8).estimate(pixels)
     assert abs(exact.age - small.age).mean() < 0.5 * exact.age.std()
 
     (workspace / "face.jpg").write_bytes(photo(3))
     said = []
-    for runtime in ("torch", "onnx"):
-        options = ["--csv", "--detect", "never", "--runtime", runtime]
+    runs = (["torch"], ["onnx"], ["onnx", "--model", str(onnx_model.FILE)])
+    for runtime in runs:
+        options = ["--csv", "--detect", "never", "--runtime", *runtime]
         monkeypatch.setattr(sys, "argv", ["predict.py", *options, "face.jpg"])
         predict.main()
         said.append(capsys.readouterr().out)
-    assert said[0] == said[1]
+    assert said[0] == said[1] == said[2]
 
 
 def test_what_is_missing_or_of_another_model_is_a_clear_error(workspace, tmp_path):
@@ -135,6 +158,12 @@ def test_what_is_missing_or_of_another_model_is_a_clear_error(workspace, tmp_pat
     with pytest.raises(UserError, match="python src/export"):
         OnnxModel(folder=models)
     onnx_graph.export(Predictor(), onnx_model.FILE)
+    evaluation = models / "evaluation.json"
+    measured = evaluation.read_text()
+    evaluation.write_text(measured.replace('"coverage": 0.9', '"coverage": 0.8'))
+    with pytest.raises(UserError, match="older than the measurement"):
+        OnnxModel(folder=models)
+    evaluation.write_text(measured)
     about = (models / "model.json").read_text()
     (models / "model.json").write_text(about.replace('"none"', '"other"'))
     with pytest.raises(UserError, match="of another model"):
