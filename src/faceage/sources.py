@@ -39,7 +39,10 @@ class Source(ABC):
 
 
 class Folder(Source):
-    """Every file below a folder, links to files followed, links to folders not."""
+    """Every file below a folder, links to files followed, links to folders not.
+
+    A data set is often a folder of links: DVC itself may check one out as links into its cache.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
