@@ -8,7 +8,6 @@ connection of its own, ask one picture after the other. Prints Markdown tables.
 """
 
 import argparse
-import io
 import os
 import random
 import re
@@ -24,7 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT / "src"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 import browser
 import numpy as np
@@ -110,7 +110,7 @@ def row(kind: str, address: str, picture: bytes, detect: str = "auto") -> str:
 
     start = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        answers = sum(clients.map(client, range(CLIENTS)), [])
+        answers = [answer for own in clients.map(client, range(CLIENTS)) for answer in own]
     rate = len(answers) / (time.perf_counter() - start)
     seconds = [1000 * second for second, _ in answers]
     errors = sum(not fine for _, fine in answers)

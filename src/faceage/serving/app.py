@@ -35,7 +35,10 @@ DECODERS = 2  # pictures that are decoded and searched at once, each in up to 72
 
 Detect = Annotated[
     Literal["auto", "always", "never"],
-    Query(description="find faces; take the picture as an aligned face; or see which it is"),
+    Query(
+        description="always: find faces; never: take the picture as an aligned face; auto: see"
+        " which of both it is"
+    ),
 ]
 Number = Annotated[int, Query(ge=0, description="which of the faces of the answer, from 0")]
 IMAGE = {
