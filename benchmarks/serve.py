@@ -22,9 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "src"))
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import browser
 import numpy as np
@@ -35,6 +34,7 @@ from faceage import images
 from faceage.synthetic import draw_face
 from faceage.utkface import Labels
 
+PROGRAM = Path(__file__).parents[1] / "src/serve.py"
 WARM_UP, WATCHED = 6, 20  # seconds
 CLIENTS, PICTURES = 50, 20  # each client asks so many
 
@@ -62,7 +62,7 @@ def main() -> None:
 @contextmanager
 def serving(model: Path) -> Iterator[str]:
     """Start serve.py, yield its address, end it."""
-    command = [sys.executable, str(ROOT / "src/serve.py"), "--port", "0", "--model", str(model)]
+    command = [sys.executable, str(PROGRAM), "--port", "0", "--model", str(model)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         address = re.search(r"http://\S+", process.stdout.readline())

@@ -4,6 +4,7 @@ python src/serve.py            then open http://127.0.0.1:8000
 """
 
 import argparse
+import os
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -56,7 +57,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Of names that lead nowhere the number is not the system's.
+        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
         raise UserError(
             f"port {port} of {host} cannot be had ({reason}); choose another: --port 8001"
         ) from None

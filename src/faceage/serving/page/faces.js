@@ -51,12 +51,13 @@ export function list(faces, extra = () => []) {
   );
 }
 
-export function legend(faces) {
-  const known = faces.filter((face) => face.age !== null);
-  if (!known.length) return "";
-  const bars = known.some((face) => face.distribution) ? "bars: the probability of each year; " : "";
-  const band = known.some((face) => face.low !== null) ? "; shaded: the interval" : "";
-  return `${bars}line: the estimate${band}`.replace(/^./, (letter) => letter.toUpperCase());
+// What the marks of their charts are; coverage: of the intervals, from 0 to 1.
+export function legend(faces, coverage) {
+  const marks = [];
+  if (faces.some((face) => face.distribution)) marks.push("bars: the probability of each year");
+  if (faces.some((face) => face.age !== null)) marks.push("line: the estimate");
+  if (faces.some((face) => face.low !== null)) marks.push(`shaded: the ${Math.round(100 * coverage)}% interval`);
+  return marks.join("; ");
 }
 
 function detail(face) {

@@ -6,6 +6,7 @@ import { drawBoxes, inWords, legend, list } from "./faces.js";
 import * as webcam from "./webcam.js";
 
 const [drop, results, status] = ["drop", "results", "status"].map(element);
+const about = model(); // being asked for: nothing waits for it but what needs it
 
 function say(text, wrong = false) {
   if (status.textContent !== text) status.textContent = text;
@@ -21,7 +22,7 @@ async function add(file, name) {
   try {
     const picture = await acceptable(file);
     const answer = await estimate(picture);
-    results.prepend(card(picture, name, answer));
+    results.prepend(card(picture, name, answer, (await about).coverage));
     say(`${name}: ${inWords(answer.faces)}`);
   } catch (error) {
     results.prepend(make("article", {}, make("h2", {}, name), make("p", { className: "wrong" }, error.message)));
@@ -29,16 +30,16 @@ async function add(file, name) {
   }
 }
 
-function card(picture, name, answer) {
+function card(picture, name, answer, coverage) {
   const image = make("img", { alt: `${name} with ${inWords(answer.faces)}`, src: URL.createObjectURL(picture) });
   const overlay = draw("svg");
   drawBoxes(overlay, answer);
   const frame = make("div", { className: "picture" }, image, overlay);
   const rows = list(answer.faces, (face) => [explainer(picture, face)]);
-  const about = answer.faces.length
-    ? [make("ol", { className: "faces" }, ...rows), make("p", { className: "legend" }, legend(answer.faces))]
+  const estimates = answer.faces.length
+    ? [make("ol", { className: "faces" }, ...rows), make("p", { className: "legend" }, legend(answer.faces, coverage))]
     : [make("p", {}, "No face found.")];
-  return make("article", {}, make("h2", {}, name), frame, ...about);
+  return make("article", {}, make("h2", {}, name), frame, ...estimates);
 }
 
 // A button that makes way for the face with its saliency map.
@@ -64,23 +65,21 @@ function explainer(picture, face) {
   return button;
 }
 
-async function introduce() {
-  const about = await model();
+function introduce(about) {
   const parts = [`${about.name} at ${about.px} pixels.`];
   if (about.mae !== null) {
     const range = `95% interval ${about.mae_low.toFixed(2)} to ${about.mae_high.toFixed(2)}`;
     const faces = `${about.test_faces.toLocaleString("en")} test faces that it had not seen`;
     parts.push(`Its mean error is ${about.mae.toFixed(2)} years (${range}) on ${faces}.`);
   } else if (about.group_accuracy !== null) {
-    parts.push(`It put ${(100 * about.group_accuracy).toFixed(0)}% of its test faces into the right age group.`);
+    parts.push(`It put ${Math.round(100 * about.group_accuracy)}% of its test faces into the right age group.`);
   } else parts.push("It was not measured.");
   if (about.synthetic) parts.push("It was trained on drawn faces: what it says of people means nothing.");
   element("model").textContent = parts.join(" ");
-  if (about.coverage !== null) {
-    const share = Math.round(100 * about.coverage);
-    element("coverage").textContent =
-      `The interval is to hold the true age of ${share}% of people like those that it was measured on.`;
-  }
+  if (about.coverage === null) return;
+  const share = `${Math.round(100 * about.coverage)}%`;
+  element("coverage").textContent =
+    `The interval is to hold the true age of ${share} of people like those that it was measured on.`;
 }
 
 function tellOfTheNetwork() {
@@ -107,6 +106,6 @@ for (const name of ["dragover", "dragleave", "drop"]) {
 }
 document.addEventListener("paste", (event) => estimateAll([...event.clipboardData.files]));
 element("snapshot").addEventListener("click", async () => add(await webcam.photograph(), "webcam"));
-webcam.start(say);
+webcam.enable(about, say);
 tellOfTheNetwork();
-introduce().catch((error) => say(error.message, true));
+about.then(introduce).catch((error) => say(error.message, true));

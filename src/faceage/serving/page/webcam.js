@@ -2,7 +2,7 @@
 
 import { estimate, jpeg } from "./api.js";
 import { element } from "./elements.js";
-import { drawBoxes, inWords, list } from "./faces.js";
+import { drawBoxes, inWords, legend, list } from "./faces.js";
 
 const WIDTH = 480; // pixels sent of a frame: more costs time and finds no more faces
 const UNDER_WAY = 2; // frames at once: one is encoded while the other is estimated
@@ -10,26 +10,33 @@ const MEASURED = 3000; // milliseconds over which the rate is taken
 const READABLE = 300; // milliseconds for which the list stays as it is
 const SPOKEN = 5000; // milliseconds between two announcements to screen readers
 
-const [live, video, boxes, rate, seen, button] = ["live", "video", "boxes", "rate", "seen", "webcam"].map(element);
+const [live, video, boxes, rate, seen, marks, button] =
+  ["live", "video", "boxes", "rate", "seen", "marks", "webcam"].map(element);
 
 let stream = null;
+let coverage = null;
 let say = () => {};
 
-export function start(announce) {
+// Make the button work; about: promises what is known of the model, announce: shows a message.
+export function enable(about, announce) {
   say = announce;
-  button.addEventListener("click", () => (stream ? stop() : begin()));
+  button.addEventListener("click", () => (stream ? stop() : begin(about)));
 }
 
 export const photograph = () => jpeg(video, video.videoWidth, 0.95);
 
-async function begin() {
+async function begin(about) {
   if (!navigator.mediaDevices) {
     return say("browsers allow the webcam only on http://localhost, or over https", true);
   }
+  button.disabled = true; // while the browser asks
   try {
+    coverage = (await about).coverage;
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 } } });
   } catch (error) {
     return say(`the webcam cannot be used: ${error.message}`, true);
+  } finally {
+    button.disabled = false;
   }
   stream.getVideoTracks()[0].addEventListener("ended", stop); // unplugged
   video.srcObject = stream;
@@ -44,7 +51,7 @@ function stop() {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
   live.hidden = true;
-  for (const node of [boxes, seen, rate]) node.replaceChildren();
+  for (const node of [boxes, seen, marks, rate]) node.replaceChildren();
   button.textContent = "Start the webcam";
   say("the webcam is off");
 }
@@ -79,6 +86,7 @@ function show(answer, number, state) {
   if (now > state.listed + READABLE) {
     state.listed = now;
     seen.replaceChildren(...list(answer.faces));
+    marks.textContent = legend(answer.faces, coverage);
     const seconds = (now - state.times[0]) / 1000;
     if (seconds > 1) rate.textContent = `${Math.round((state.times.length - 1) / seconds)} pictures a second`;
   }
