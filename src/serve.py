@@ -57,8 +57,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        # Of names that lead nowhere the number is not the system's.
-        reason = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror
+        # Of names that lead nowhere the number is not one of the system.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
         raise UserError(
             f"port {port} of {host} cannot be had ({reason}); choose another: --port 8001"
         ) from None
