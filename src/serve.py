@@ -4,26 +4,65 @@ python src/serve.py            then open http://127.0.0.1:8000
 """
 
 import argparse
+import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
 
 from faceage import saved_model
 from faceage.predictor import Predictor
+from faceage.serving import about
 from faceage.serving.app import create
-from faceage.stage import run
+from faceage.stage import UserError, run
+
+CONNECTIONS = 512  # below the 1,024 files that a process may usually have open
 
 
 def main() -> None:
-    """Load the model, serve until interrupted."""
+    """Take the port, load the model, serve until interrupted."""
+    asked = arguments()
+    listening = listen(asked.host, asked.port)
+    app = create(Predictor(asked.model), about.describe(asked.model))
+    settings = uvicorn.Config(
+        app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=3
+    )
+    host, port = listening.getsockname()[:2]
+    print(f"open http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl+C ends it)", flush=True)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(settings).run([listening])
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable by others too")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
     parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
-    asked = parser.parse_args()
-    app = create(Predictor(asked.model))
-    print(f"open http://{asked.host}:{asked.port} (Ctrl+C ends it)", flush=True)
-    uvicorn.run(app, host=asked.host, port=asked.port, log_level="warning")
+    return parser.parse_args()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens at the address.
+
+    Raises
+    ------
+    UserError
+        If there is no such address or the port cannot be had.
+    """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port is {port}, and has to be from 0 to 65535")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        # Of names that lead nowhere the number is not one of the system.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise UserError(
+            f"port {port} of {host} cannot be had ({reason}); choose another: --port 8001"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -32,4 +32,5 @@ def write(target: Target = REGRESSION, fingerprint: str = "none", **changes: Any
     errors = np.random.default_rng(0).normal(0, 5, 200)
     ages = np.linspace(1, 90, 200)
     intervals = Calibration.fit(ages, ages + errors, 0.9).as_dict()
-    saved_model.save_evaluation(fingerprint, intervals, {"mae": 5.0})
+    test = {"n": 200, "mae": 5.0, "mae_low": 4.5, "mae_high": 5.5, "group_accuracy": 0.8}
+    saved_model.save_evaluation(fingerprint, intervals, test)

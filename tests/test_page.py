@@ -1,47 +1,64 @@
-"""The page in a real browser: a photograph, a webcam that is a file, a phone, the dark."""
+"""The page in a real browser: photographs, a webcam that is a file, a phone, the dark."""
 
 import io
 import random
 import time
+from pathlib import Path
 
 import browser
 import pytest
-import small_model
+from local_server import running, write_model
 from PIL import Image
-from test_serving import running
 
-from faceage.predictor import Predictor
 from faceage.synthetic import draw_face
+from faceage.targets import Classification, Distribution
 from faceage.utkface import Labels
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is not on PATH")
 
+YEARS = Distribution("dldl", 0, 90, 2.0)
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+STATUS = "document.getElementById('status').textContent"
+
 
 @pytest.fixture(scope="module")
-def scene() -> Image.Image:
-    face = draw_face(Labels(40, 0, 1), 200, random.Random(0))
-    picture = Image.new("RGB", (640, 480), (120, 130, 140))
-    picture.paste(face, (220, 140))
-    return picture
-
-
-@pytest.fixture
-def page(workspace, scene):
-    """A tab with the page open, before a camera that shows the scene."""
-    small_model.write()
+def folder(tmp_path_factory) -> Path:
+    """A photograph of two drawn people, a film of it for the camera, and no photograph."""
+    folder = tmp_path_factory.mktemp("page")
+    scene = Image.new("RGB", (640, 480), (120, 130, 140))
+    for left, age in ((390, 70), (60, 30)):
+        scene.paste(draw_face(Labels(age, 0, 1), 200, random.Random(age)), (left, 140))
     frame = io.BytesIO()
     scene.save(frame, "JPEG", quality=95)
-    (workspace / "camera.mjpeg").write_bytes(2 * frame.getvalue())
-    scene.save(workspace / "photograph.jpg", quality=95)
+    (folder / "photograph.jpg").write_bytes(frame.getvalue())
+    (folder / "camera.mjpeg").write_bytes(2 * frame.getvalue())
+    (folder / "notes.jpg").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tab(folder):
     flags = [
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-video-capture={workspace / 'camera.mjpeg'}",
+        f"--use-file-for-fake-video-capture={folder / 'camera.mjpeg'}",
     ]
-    for address in running(Predictor()):
-        with browser.chromium(workspace / "profile", flags) as tab:
-            tab.open(address, 1280)
-            yield tab
+    with browser.chromium(folder / "profile", flags) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def address(folder):
+    with running(write_model(folder, YEARS)) as address:
+        yield address
+
+
+@pytest.fixture
+def page(tab, address):
+    tab.open(address, 1280)
+    tab.complaints.clear()
+    tab.requests.clear()
+    return tab
 
 
 def wait_for(tab: browser.Page, condition: str) -> None:
@@ -52,56 +69,149 @@ def wait_for(tab: browser.Page, condition: str) -> None:
     pytest.fail(f"{condition} is still false: {tab.evaluate('document.body.innerText')}")
 
 
-def choose(tab: browser.Page, path) -> None:
+def choose(tab: browser.Page, *paths: Path) -> None:
     document = tab.send("DOM.getDocument")["root"]["nodeId"]
     node = tab.send("DOM.querySelector", nodeId=document, selector="#files")["nodeId"]
-    tab.send("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+    tab.send("DOM.setFileInputFiles", files=[str(path) for path in paths], nodeId=node)
 
 
-def test_a_photograph_gets_a_box_an_age_and_an_interval(page, workspace):
-    choose(page, workspace / "photograph.jpg")
-    wait_for(page, "document.querySelectorAll('article .faces li').length == 1")
-    assert page.evaluate("document.querySelectorAll('article rect.box').length") == 1
-    assert "photograph.jpg: " in page.evaluate("document.getElementById('status').textContent")
-    assert "to" in page.evaluate("document.querySelector('.detail').textContent")
-    (workspace / "notes.jpg").write_text("no image")
-    choose(page, workspace / "notes.jpg")
-    wait_for(page, "document.getElementById('status').textContent == 'notes.jpg: not an image'")
-    assert all("127.0.0.1" in url or url.startswith(("data:", "blob:")) for url in page.requests)
+def count(selector: str) -> str:
+    return f"document.querySelectorAll({selector!r}).length"
 
 
-def test_the_webcam_is_estimated_live(page):
+def press(tab: browser.Page, key: str, code: int, text: str = "") -> None:
+    for kind in ("keyDown", "keyUp"):
+        given = {"key": key, "code": key, "windowsVirtualKeyCode": code, "text": text}
+        tab.send("Input.dispatchKeyEvent", type=kind, **given)
+
+
+def test_faces_are_numbered_in_the_picture_and_in_the_list(page, folder):
+    choose(page, folder / "photograph.jpg")
+    wait_for(page, f"{count('article .faces li')} == 2")
+    assert page.evaluate(count("article rect.box")) == 2
+    labels = "[...document.querySelectorAll('article .picture text')].map(t => t.textContent)"
+    ages = "[...document.querySelectorAll('article .age')].map(t => t.firstChild.textContent)"
+    first, second = page.evaluate(ages)
+    left, left_interval, right, _ = page.evaluate(labels)
+    assert (left, right) == (f"1: {first}", f"2: {second}")
+    assert left_interval in page.evaluate("document.querySelector('.detail').textContent")
+    edges = "[...document.querySelectorAll('rect.box')].map(box => Number(box.getAttribute('x')))"
+    assert page.evaluate(edges) == sorted(page.evaluate(edges))
+    assert page.evaluate(STATUS).startswith(f"photograph.jpg: face 1: about {first} years")
+    assert all(url.startswith(("http://127.0.0.1", "data:", "blob:")) for url in page.requests)
+    assert page.complaints == []
+
+
+def test_each_face_has_a_chart_with_an_axis_of_years(page, folder):
+    choose(page, folder / "photograph.jpg")
+    wait_for(page, f"{count('article .chart')} == 2")
+    ticks = "[...document.querySelector('.chart').querySelectorAll('text')].map(t => t.textContent)"
+    assert page.evaluate(ticks) == ["0", "20", "40", "60", "80", "100", "120"]
+    assert page.evaluate(count(".chart .bar")) > 50
+    assert page.evaluate(count(".chart .interval")) == page.evaluate(count(".chart .estimate")) == 2
+    # The line of the estimate is where its axis has the age.
+    share = "parseFloat(document.querySelector('.estimate').getAttribute('x1')) / 100"
+    age = int(page.evaluate("document.querySelector('.age').firstChild.textContent"))
+    assert page.evaluate(share) * 120 == pytest.approx(age, abs=0.5)
+
+
+def test_what_is_no_photograph_is_said_and_the_others_are_shown(page, folder):
+    choose(page, folder / "notes.jpg", folder / "photograph.jpg")
+    wait_for(page, f"{count('article')} == 2")
+    assert page.evaluate("document.querySelector('article .wrong').textContent") == "not an image"
+    assert page.evaluate(count("article .faces li")) == 2
+
+
+def test_a_photograph_that_is_too_large_is_shrunk_here(page, tmp_path):
+    Image.new("RGB", (8000, 6000), "white").save(tmp_path / "wide.jpg")
+    choose(page, tmp_path / "wide.jpg")
+    wait_for(page, f"{STATUS} == 'wide.jpg: no face found'")
+
+
+def test_a_photograph_is_pasted(page):
+    page.evaluate(
+        """fetch('/static/style.css').then(async () => {
+            const canvas = Object.assign(document.createElement('canvas'), {width: 64, height: 64});
+            const blob = await new Promise(ready => canvas.toBlob(ready));
+            const data = new DataTransfer();
+            data.items.add(new File([blob], 'pasted.png', {type: 'image/png'}));
+            document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}));
+        })"""
+    )
+    wait_for(page, f"{STATUS}.startsWith('pasted.png: about ')")
+
+
+def test_saliency_is_shown_on_request(page, folder):
+    choose(page, folder / "photograph.jpg")
+    wait_for(page, f"{count('article li button')} == 2")
+    assert page.evaluate(count(".saliency")) == 0
+    page.evaluate("document.querySelector('article li button').click()")
+    wait_for(page, f"{count('.saliency img')} == 1")
+    wait_for(page, "document.querySelector('.saliency img').naturalWidth == 64")
+    assert page.evaluate("document.querySelector('.scale').textContent") == "littlemuch"
+    assert page.evaluate("document.activeElement.className") == "saliency"
+
+
+def test_the_webcam_is_estimated_live_and_photographed(page):
     page.evaluate("document.getElementById('webcam').click()")
-    wait_for(page, "document.querySelectorAll('#boxes rect.box').length == 1")
-    wait_for(page, "/^\\\\d+ pictures a second$/.test(document.getElementById('rate').textContent)")
+    wait_for(page, count("#boxes rect.box") + " == 2")
+    wait_for(page, r"/^\d+ pictures a second$/.test(document.getElementById('rate').textContent)")
+    assert page.evaluate(count("#seen .chart")) == 2
+    wait_for(page, f"{STATUS}.startsWith('face 1: about ')")
+    page.evaluate("document.getElementById('snapshot').click()")
+    wait_for(page, f"{count('article .faces li')} == 2")
     page.evaluate("document.getElementById('webcam').click()")
     assert page.evaluate("document.getElementById('live').hidden")
+    assert page.evaluate(STATUS) == "the webcam is off"
     assert page.complaints == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_looks_whole(page, workspace, width, dark):
-    address = page.evaluate("location.href")
-    for path in ("", "docs"):
-        page.open(address + path, width, dark=dark)
-        overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert page.evaluate(overflow) == 0
+def test_it_looks_whole(page, address, folder, width, dark):
+    page.open(address + "/docs", width, dark=dark)
+    wait_for(page, f"{count('article')} == 5")
+    assert page.evaluate(OVERFLOW) == 0
     page.open(address, width, dark=dark)
-    choose(page, workspace / "photograph.jpg")
-    wait_for(page, "document.querySelectorAll('article').length == 1")
-    assert page.evaluate(overflow) == 0
-    assert page.complaints == []
+    choose(page, folder / "photograph.jpg", folder / "notes.jpg")
+    wait_for(page, f"{count('article')} == 2")
+    page.evaluate("document.querySelector('article li button').click()")
+    wait_for(page, f"{count('.saliency img')} == 1")
+    assert page.evaluate(OVERFLOW) == 0
+    assert all("status of 422" in complaint for complaint in page.complaints)  # of notes.jpg
 
 
-def test_everything_is_reached_by_keyboard(page):
-    """Tab goes from the file chooser to the webcam to the API; Enter presses."""
+def test_everything_is_reached_by_keyboard(page, folder):
+    """Tab goes from the file chooser to the webcam, a face's button, the API; Enter presses."""
+    choose(page, folder / "photograph.jpg")
+    wait_for(page, f"{count('article li button')} == 2")
     reached = []
-    for _ in range(3):
-        for kind in ("keyDown", "keyUp"):
-            page.send(
-                "Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9
-            )
-        reached.append(page.evaluate("document.activeElement.id || document.activeElement.href"))
-    assert reached[:2] == ["files", "webcam"]
-    assert reached[2].endswith("/docs")
+    for _ in range(5):
+        press(page, "Tab", 9)
+        reached.append(
+            page.evaluate("document.activeElement.id || document.activeElement.textContent")
+        )
+    asked = "Where did it look?"
+    assert reached == ["files", "webcam", asked, asked, "JSON API"]
+    page.evaluate("document.querySelector('article li button').focus()")
+    press(page, "Enter", 13, "\r")
+    wait_for(page, f"{count('.saliency img')} == 1")
+
+
+def test_the_model_and_its_error_are_named(page):
+    text = "document.getElementById('model').textContent"
+    wait_for(page, f"{text} != ''")
+    assert "test_resnet at 32 pixels" in page.evaluate(text)
+    assert "mean error is 5.00 years (95% interval 4.50 to 5.50)" in page.evaluate(text)
+    assert "trained on drawn faces" in page.evaluate(text)
+    assert "90% of people" in page.evaluate("document.getElementById('coverage').textContent")
+
+
+def test_a_model_of_age_groups_shows_these(tab, tmp_path, folder):
+    groups = Classification([31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
+    with running(write_model(tmp_path, groups)) as address:
+        tab.open(address, 390)
+        choose(tab, folder / "photograph.jpg")
+        wait_for(tab, f"{count('article .faces li')} == 2")
+    assert tab.evaluate("document.querySelector('.age').textContent") in groups.names
+    assert tab.evaluate(count(".chart")) == 0

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from faceage import images, selection, tables
+from faceage import heatmaps, images, selection, tables
 from faceage.labels import NOT_GIVEN, plural, signed
 from faceage.results import Results
 from faceage.themes import WIDTH, Theme
@@ -23,11 +22,6 @@ TYPICAL = 12
 COLUMNS = 6
 SIDE = 144  # pixels of a face in the report
 JPEG_QUALITY = 85
-
-# Made to be told apart under the common colour vision deficiencies, and in grey.
-HEAT = colormaps["viridis"]
-HEAT_SHARE = 0.55  # of the colour in a picture with saliency; the rest is the face in grey
-LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ def sheet(faces: Sequence[Face], title: str, theme: Theme) -> Figure:
 
 def heat_colors() -> list[str]:
     """Colours of a saliency map from little to much, for its legend."""
-    return [to_hex(HEAT(share)) for share in np.linspace(0, 1, 6)]
+    return [to_hex(heatmaps.COLORS(share)) for share in np.linspace(0, 1, 6)]
 
 
 def _samples(people: pd.DataFrame) -> list[Face]:
@@ -142,12 +136,9 @@ def _explained(predictions: pd.DataFrame, saliency: pd.DataFrame) -> dict[str, l
 
 
 def _under_heat(face: Face, heat: bytes) -> Face:
-    """The face in grey, coloured by its saliency map: a grey PNG of the face's own aspect."""
-    shares = images.square(images.decode(heat), SIDE)[..., 0] / 255
-    color = 255 * HEAT(shares)[..., :3]
-    grey = (face.pixels @ LUMA)[..., None]
-    mixed = HEAT_SHARE * color + (1 - HEAT_SHARE) * grey
-    return replace(face, pixels=mixed.round().astype(np.uint8), caption="saliency", note="")
+    """The face under its saliency map, a grey PNG of the face's own aspect."""
+    strength = images.square(images.decode(heat), SIDE)[..., 0]
+    return replace(face, pixels=heatmaps.over(face.pixels, strength), caption="saliency", note="")
 
 
 def _pixels(faces: pd.Series) -> dict[str, np.ndarray]:

@@ -7,40 +7,26 @@ import numpy as np
 
 from faceage.estimates import Estimates, Estimator
 
-# How long the first request waits for others, and how many faces make a batch.
-WAIT = 0.004  # seconds
-LARGEST = 64
-# Requests that may wait; more are turned away rather than kept until their clients have gone.
-WAITING = 256
+LARGEST = 64  # faces from which a batch takes no further request
 
 Job = tuple[np.ndarray, "asyncio.Future[Estimates]"]
 
 
-class Busy(Exception):
-    """More requests wait than can be answered in time."""
-
-
 class Batcher:
-    """An estimator shared by concurrent requests; one thread runs it."""
+    """An estimator shared by concurrent requests; one thread runs it.
+
+    Nobody waits for a batch to fill: it is what has come in while the one before was looked at.
+    """
 
     def __init__(self, estimator: Estimator) -> None:
         self.estimator = estimator
         self.thread = ThreadPoolExecutor(1)
-        self.jobs: asyncio.Queue[Job] = asyncio.Queue(WAITING)
+        self.jobs: asyncio.Queue[Job] = asyncio.Queue()
 
     async def estimate(self, crops: np.ndarray) -> Estimates:
-        """Estimate aligned faces: uint8 (n, side, side, 3).
-
-        Raises
-        ------
-        Busy
-            If too many requests wait already.
-        """
+        """Estimate aligned faces: uint8 (n, side, side, 3)."""
         answer: asyncio.Future[Estimates] = asyncio.get_running_loop().create_future()
-        try:
-            self.jobs.put_nowait((crops, answer))
-        except asyncio.QueueFull:
-            raise Busy from None
+        self.jobs.put_nowait((crops, answer))
         return await answer
 
     async def run(self) -> None:
@@ -48,7 +34,6 @@ class Batcher:
         loop = asyncio.get_running_loop()
         while True:
             jobs = [await self.jobs.get()]
-            await asyncio.sleep(WAIT)
             while not self.jobs.empty() and sum(len(crops) for crops, _ in jobs) < LARGEST:
                 jobs.append(self.jobs.get_nowait())
             crops = np.concatenate([crops for crops, _ in jobs])

@@ -1,28 +1,36 @@
 // Lists what openapi.json describes, without a library from elsewhere.
 
-const api = await (await fetch("/openapi.json")).json();
-const line = (name, text) => Object.assign(document.createElement(name), { textContent: text });
+import { element, make } from "./elements.js";
 
+const api = await (await fetch("/openapi.json")).json();
+
+// The object that a schema is of, or is a list of.
 function resolved(schema) {
-  const name = schema?.$ref?.split("/").at(-1);
-  return name ? api.components.schemas[name] : schema;
+  const name = (schema?.items ?? schema)?.$ref?.split("/").at(-1);
+  return name && api.components.schemas[name];
 }
 
-for (const [path, methods] of Object.entries(api.paths)) {
+function fields(schema) {
+  const rows = Object.entries(resolved(schema)?.properties ?? {}).map(([name, about]) =>
+    make("li", {}, make("code", {}, name), about.description ? `: ${about.description}` : "", fields(about)),
+  );
+  return rows.length ? make("ul", {}, ...rows) : "";
+}
+
+function parameter(about) {
+  return make("li", {}, make("code", {}, `?${about.name}=${about.schema.default}`), `: ${about.description}`);
+}
+
+function answer([status, about]) {
+  const content = about.content?.["application/json"]?.schema;
+  const text = status === "200" ? "the answer" : about.description;
+  return make("li", {}, make("code", {}, status), `: ${text}`, status === "200" ? fields(content) : "");
+}
+
+for (const [path, methods] of Object.entries(api.paths).sort()) {
   for (const [method, about] of Object.entries(methods)) {
-    const article = document.createElement("article");
-    article.append(line("h2", `${method.toUpperCase()} ${path}`), line("p", about.description ?? about.summary));
-    const list = document.createElement("ul");
-    for (const option of about.parameters ?? []) {
-      const values = option.schema.enum ? `: ${option.schema.enum.join(", ")}` : "";
-      list.append(line("li", `?${option.name}${values}. ${option.description ?? ""}`));
-    }
-    for (const [status, answer] of Object.entries(about.responses)) {
-      const schema = resolved(answer.content?.["application/json"]?.schema);
-      const fields = Object.keys(schema?.properties ?? {}).join(", ");
-      list.append(line("li", `${status}: ${answer.description}${fields ? ` (${fields})` : ""}`));
-    }
-    article.append(list);
-    document.getElementById("paths").append(article);
+    const rows = [...(about.parameters ?? []).map(parameter), ...Object.entries(about.responses).map(answer)];
+    const title = make("h2", {}, `${method.toUpperCase()} ${path}`);
+    element("paths").append(make("article", {}, title, make("p", {}, about.description), make("ul", {}, ...rows)));
   }
 }

@@ -1,0 +1,71 @@
+"""The pictures that requests bring, received within limits of size, time and number."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import HTTPException, Request
+
+MAX_BYTES = 20 * 2**20
+DROPPED = 100 * 2**20
+SECONDS = 30
+# What is under way at once, in requests and in bytes: more is turned away rather than kept until
+# the clients have gone.
+REQUESTS = 128
+HELD = 256 * 2**20
+
+
+class Bodies:
+    """Counts the requests under way and the bytes that they hold."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.held = 0
+
+    @asynccontextmanager
+    async def of(self, request: Request) -> AsyncIterator[bytes]:
+        """Receive the body of a request, which is under way until the context ends.
+
+        Raises
+        ------
+        HTTPException
+            413 for a body that is too long, 408 for one that takes too long, 503 where too much is
+            under way.
+        """
+        if self.requests >= REQUESTS:
+            raise _busy()
+        self.requests += 1
+        content = bytearray()
+        try:
+            try:
+                async with asyncio.timeout(SECONDS):
+                    await self._receive(request.stream(), content)
+            except TimeoutError:
+                raise HTTPException(408, f"the picture took more than {SECONDS} seconds") from None
+            yield bytes(content)
+        finally:
+            self.requests -= 1
+            self.held -= len(content)
+
+    async def _receive(self, parts: AsyncIterator[bytes], content: bytearray) -> None:
+        async for part in parts:
+            if len(content) + len(part) > MAX_BYTES:
+                await _drop(parts)
+                raise HTTPException(413, f"the picture has more than {MAX_BYTES // 2**20} MiB")
+            if self.held + len(part) > HELD:
+                raise _busy()
+            content += part
+            self.held += len(part)
+
+
+async def _drop(parts: AsyncIterator[bytes]) -> None:
+    """Receive the rest, up to a limit: a client that is still sending does not see the answer."""
+    dropped = 0
+    async for part in parts:
+        dropped += len(part)
+        if dropped > DROPPED:
+            break
+
+
+def _busy() -> HTTPException:
+    return HTTPException(503, "too many requests at once: try again later")

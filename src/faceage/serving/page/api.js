@@ -1,0 +1,41 @@
+// Pictures go to the program that serves this page, and nowhere else.
+
+const MAX_BYTES = 20 * 2 ** 20; // of a picture that the server takes
+const MAX_PIXELS = 24e6;
+const SHRUNK = 12e6; // pixels of what is sent in the place of a larger one
+
+async function ask(path, picture) {
+  const answer = await fetch(path, picture && { method: "POST", body: picture });
+  if (answer.ok) return answer;
+  const problem = await answer.json().catch(() => ({}));
+  throw new Error(problem.detail ?? `the server answered ${answer.status}`);
+}
+
+export const model = async () => (await ask("/v1/model")).json();
+
+// Faces from left to right, each with `index`, its place in the server's answer.
+export async function estimate(picture, detect = "auto") {
+  const answer = await (await ask(`/v1/predict?detect=${detect}`, picture)).json();
+  const faces = answer.faces.map((face, index) => ({ ...face, index }));
+  return { ...answer, faces: faces.sort((one, other) => one.x - other.x) };
+}
+
+export const saliency = async (picture, index) => (await ask(`/v1/saliency?face=${index}`, picture)).blob();
+
+// Photographs that are too large for the server are shrunk here.
+export async function acceptable(file) {
+  const bitmap = await createImageBitmap(file).catch(() => null);
+  if (!bitmap) return file; // in a format that only the server knows, or no picture: it will say
+  const pixels = bitmap.width * bitmap.height;
+  if (pixels <= MAX_PIXELS && file.size <= MAX_BYTES) return file;
+  return jpeg(bitmap, Math.min(1, Math.sqrt(SHRUNK / pixels)) * bitmap.width, 0.92);
+}
+
+// A JPEG file of a bitmap or a playing video, of so many pixels' width.
+export function jpeg(source, width, quality) {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(width);
+  canvas.height = Math.round((width * (source.videoHeight ?? source.height)) / (source.videoWidth ?? source.width));
+  canvas.getContext("2d").drawImage(source, 0, 0, canvas.width, canvas.height);
+  return new Promise((ready) => canvas.toBlob(ready, "image/jpeg", quality));
+}

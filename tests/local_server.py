@@ -1,0 +1,45 @@
+"""The server on loopback, in a thread, around a model that nobody trained."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small_model
+import uvicorn
+from conftest import ROOT
+
+from faceage.predictor import Predictor
+from faceage.serving import about, app
+from faceage.targets import Target
+
+
+def write_model(folder: Path, target: Target = small_model.REGRESSION, **changes: Any) -> Path:
+    """Write a model into a folder of its own, return its path."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        small_model.write(target, **changes)
+    return folder / "models"
+
+
+@contextmanager
+def running(model: Path, predictor: Predictor | None = None) -> Iterator[str]:
+    """Start a real server around the model in a folder, yield its address."""
+    application = app.create(predictor or Predictor(model), about.describe(model))
+    server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
