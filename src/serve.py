@@ -9,6 +9,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+import torch
 import uvicorn
 
 from faceage import saved_model
@@ -24,6 +25,8 @@ def main() -> None:
     """Take the port, load the model, serve until interrupted."""
     asked = arguments()
     listening = listen(asked.host, asked.port)
+    # Half of the cores for the model; what decodes pictures and finds faces has the other half.
+    torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     app = create(Predictor(asked.model), about.describe(asked.model))
     settings = uvicorn.Config(
         app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=3

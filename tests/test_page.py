@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is 
 
 YEARS = Distribution("dldl", 0, 90, 2.0)
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+ELSEWHERE = "192.0.2.7"  # where a phone would reach this machine
 STATUS = "document.getElementById('status').textContent"
 
 
@@ -42,6 +43,7 @@ def tab(folder):
         "--use-fake-device-for-media-stream",
         "--use-fake-ui-for-media-stream",
         f"--use-file-for-fake-video-capture={folder / 'camera.mjpeg'}",
+        f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
     ]
     with browser.chromium(folder / "profile", flags) as tab:
         yield tab
@@ -128,17 +130,25 @@ def test_a_photograph_that_is_too_large_is_shrunk_here(page, tmp_path):
     wait_for(page, f"{STATUS} == 'wide.jpg: no face found'")
 
 
-def test_a_photograph_is_pasted(page):
+@pytest.mark.parametrize(
+    "event",
+    [
+        "new ClipboardEvent('paste', {clipboardData: data})",
+        "new DragEvent('drop', {dataTransfer: data})",
+    ],
+    ids=["pasted", "dropped"],
+)
+def test_a_photograph_is_pasted_or_dropped(page, event):
     page.evaluate(
-        """fetch('/static/style.css').then(async () => {
+        """(async () => {
             const canvas = Object.assign(document.createElement('canvas'), {width: 64, height: 64});
             const blob = await new Promise(ready => canvas.toBlob(ready));
             const data = new DataTransfer();
-            data.items.add(new File([blob], 'pasted.png', {type: 'image/png'}));
-            document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}));
-        })"""
+            data.items.add(new File([blob], 'given.png', {type: 'image/png'}));
+            document.dispatchEvent(EVENT);
+        })()""".replace("EVENT", event)
     )
-    wait_for(page, f"{STATUS}.startsWith('pasted.png: about ')")
+    wait_for(page, f"{STATUS}.startsWith('given.png: about ')")
 
 
 def test_saliency_is_shown_on_request(page, folder):
@@ -205,6 +215,19 @@ def test_the_model_and_its_error_are_named(page):
     assert "mean error is 5.00 years (95% interval 4.50 to 5.50)" in page.evaluate(text)
     assert "trained on drawn faces" in page.evaluate(text)
     assert "90% of people" in page.evaluate("document.getElementById('coverage').textContent")
+
+
+def test_over_a_network_it_says_so(page, address):
+    """Pictures leave the phone, and browsers allow no webcam; photographs can be taken."""
+    page.send("Emulation.setTouchEmulationEnabled", enabled=True)
+    page.open(address.replace("127.0.0.1", ELSEWHERE), 390)
+    notice = "document.getElementById('privacy').textContent"
+    assert page.evaluate(notice).startswith(f"Pictures go over your network to {ELSEWHERE}, unenc")
+    page.evaluate("document.getElementById('webcam').click()")
+    wait_for(page, f"{STATUS}.startsWith('browsers allow the webcam only on http://localhost')")
+    shown = "getComputedStyle(document.querySelector('label[for=camera]')).display"
+    assert page.evaluate(shown) != "none"
+    page.send("Emulation.setTouchEmulationEnabled", enabled=False)
 
 
 def test_a_model_of_age_groups_shows_these(tab, tmp_path, folder):

@@ -2,6 +2,7 @@
 
 const MAX_BYTES = 20 * 2 ** 20; // of a picture that the server takes
 const MAX_PIXELS = 24e6;
+const KNOWN = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"];
 const SHRUNK = 12e6; // pixels of what is sent in the place of a larger one
 
 async function ask(path, picture) {
@@ -22,12 +23,13 @@ export async function estimate(picture, detect = "auto") {
 
 export const saliency = async (picture, index) => (await ask(`/v1/saliency?face=${index}`, picture)).blob();
 
-// Photographs that are too large for the server are shrunk here.
+// Photographs that are too large for the server, or in a format that it may not know, such as the
+// HEIC of telephones, are made smaller JPEGs here, if the browser can read them.
 export async function acceptable(file) {
   const bitmap = await createImageBitmap(file).catch(() => null);
-  if (!bitmap) return file; // in a format that only the server knows, or no picture: it will say
+  if (!bitmap) return file; // the server will say what is the matter with it
   const pixels = bitmap.width * bitmap.height;
-  if (pixels <= MAX_PIXELS && file.size <= MAX_BYTES) return file;
+  if (KNOWN.includes(file.type) && pixels <= MAX_PIXELS && file.size <= MAX_BYTES) return file;
   return jpeg(bitmap, Math.min(1, Math.sqrt(SHRUNK / pixels)) * bitmap.width, 0.92);
 }
 

@@ -62,7 +62,7 @@ export function legend(faces, coverage) {
 
 function detail(face) {
   if (face.age === null) return "the model tells age groups only";
-  return face.low === null ? `group ${face.group}` : `interval ${interval(face)}, group ${face.group}`;
+  return face.low === null ? "no interval: the model was not measured" : `probably ${interval(face)}`;
 }
 
 function chart(face) {
