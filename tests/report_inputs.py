@@ -69,8 +69,9 @@ def write(
     tables.write_faces(rows)
     table = tables.read_faces()
     middle = (faces - test) * 7 // 8
+    table["group"] = table["near_group"]
     table["part"] = ["test"] * test + ["train"] * middle + ["val"] * (faces - test - middle)
-    write_csv(root / tables.SPLIT, table[["face", "part"]])
+    tables.write_split(table)
     write_json(root / "reports/split.json", _split(table))
     _write_ingest(root, faces, synthetic)
     _write_model(root, table, epochs, synthetic, target)
@@ -118,7 +119,7 @@ def _row(
         "age_class": None,
         "gender": gender,
         "race": race if number % 40 else None,
-        "group": face,
+        **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
         "width": 96,
         "height": 96,
         "synthetic": synthetic,

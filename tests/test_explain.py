@@ -143,14 +143,16 @@ def test_no_face_is_shown_twice(count, worst, typical):
 
 def prepare(faces, model="test_resnet", px=PX):
     """Write the inputs of explain."""
-    rows, shown = [], []
+    rows: list[dict[str, object]] = []
+    shown = []
     for number in range(faces):
         content = photo(number)
         face = hashlib.sha256(content).hexdigest()
         rows.append(
             {
                 "face": face, "image": {"bytes": content, "path": f"{number}.jpg"},
-                "age": 30, "age_class": None, "gender": 0, "race": 0, "group": face,
+                "age": 30, "age_class": None, "gender": 0, "race": 0,
+                **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
                 "width": 64, "height": 64, "synthetic": True,
             }
         )  # fmt: skip

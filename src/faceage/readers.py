@@ -28,13 +28,15 @@ IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 class Labels:
     """What a source says of a face; `None` where it says nothing usable.
 
-    age in years, or age_class, the name of an age group; gender and race: codes as in `utkface`.
+    age in years, or age_class, the name of an age group; gender and race: codes as in `utkface`;
+    taken: when, in seconds.
     """
 
     age: int | None = None
     age_class: str | None = None
     gender: int | None = None
     race: int | None = None
+    taken: float | None = None
 
 
 class NoLabel(Exception):
@@ -88,10 +90,11 @@ class UTKFace(Reader):
     shown = "26_1_0_20170116174525125.jpg"
 
     def labels(self, name: str) -> Labels:
-        labels = utkface.parse(PurePath(name).name)
+        name = PurePath(name).name
+        labels = utkface.parse(name)
         if labels is None:
             raise NoLabel(Reason.UNPARSEABLE)
-        return Labels(age=labels.age, gender=labels.gender, race=labels.race)
+        return Labels(labels.age, None, labels.gender, labels.race, utkface.taken(name))
 
 
 class AgeFolders(Reader):

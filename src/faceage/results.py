@@ -138,7 +138,7 @@ def read() -> Results:
             classification=pd.read_csv(REPORTS / "classification.csv"),
             robustness=pd.read_csv(REPORTS / "robustness.csv"),
             distribution=pd.read_csv(REPORTS / "distribution.csv"),
-            rejected=_csv(tables.REJECTED),
+            rejected=tables.read_rejected(),
             saliency=pd.read_parquet(tables.SALIENCY),
             parts=tables.read_parts(),
             data_sha256=_sha256(tables.FACES),

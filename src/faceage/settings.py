@@ -41,7 +41,10 @@ class Data(Section):
     max_age: int = Field(le=150, description="oldest age that is believed, in years")
     align: bool = Field(description="find the face of each photograph and align it")
     min_px: int = Field(ge=8, description="shortest side of a usable image in pixels")
-    near_duplicate: float = Field(gt=0.5, le=1, description="correlation from which two are one")
+    near_duplicate: float = Field(gt=0.9, le=1, description="correlation from which two are one")
+    conflicts: Literal["drop", "median", "keep"] = Field(
+        description="what becomes of files of one picture that disagree about the age"
+    )
 
     @model_validator(mode="after")
     def _ages_in_order(self) -> "Data":
@@ -56,6 +59,9 @@ class Split(Section):
     train: Share = Field(description="share of the faces to learn from")
     val: Share = Field(description="share of the faces to decide on")
     test: Share = Field(description="share of the faces to report on, once")
+    groups: Literal["none", "exact", "near", "burst"] = Field(
+        description="which faces stay on one side: those of the same picture or person"
+    )
     bin_years: int = Field(ge=1, le=150, description="width of an age bin in years")
     min_bin: int = Field(ge=1, description="bins with fewer faces are merged with a neighbour")
 
