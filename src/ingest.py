@@ -22,7 +22,7 @@ def main() -> None:
     data = params.data
     with open_source(data.source) as source:
         reader = readers.choose(source, data, params.groupings)
-        print(f"layout {reader.layout}: {reader.share():.1%} of the images are labelled")
+        print(f"layout {reader.layout}: {reader.share:.1%} of the images are labelled")
         earlier = memory.recall(data)
         candidates, rejected, looks = intake.inspect(source, reader, data, earlier)
         seen = memory.compare(looks, earlier, data)

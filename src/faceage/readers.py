@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import ClassVar
 
@@ -70,6 +71,7 @@ class Reader(ABC):
     def labels(self, name: str) -> Labels:
         """Labels of a file of the source; raises `NoLabel`."""
 
+    @cached_property
     def share(self) -> float:
         """Share of the images that are labelled."""
         images = [name for name in self.images if PurePath(name).suffix.lower() in IMAGES]
@@ -167,11 +169,11 @@ def choose(source: Source, data: Data, groupings: Mapping[str, Grouping]) -> Rea
     if any(name.lower().endswith(".csv") for name in source.names):
         return Csv(source, data, groupings)
     readers = [READERS[layout](source, data, groupings) for layout in ("utkface", "age_folders")]
-    best = max(readers, key=lambda reader: reader.share())
-    if best.share() < RECOGNISED:
+    best = max(readers, key=lambda reader: reader.share)
+    if best.share < RECOGNISED:
         known = "; ".join(f"{reader.layout}, {reader.shown}" for reader in READERS.values())
         raise UserError(
-            f"data.layout: none is found in {data.source} ({best.share():.0%} of the images are"
+            f"data.layout: none is found in {data.source} ({best.share:.0%} of the images are"
             f" labelled as in {best.layout}); known: {known}; name one to use what it finds"
         )
     return best

@@ -18,7 +18,7 @@ SYNTHETIC_COMMENT = b"synthetic face drawn by faceage"
 # An age counts only where a further numeric field follows: `12.jpg` or `7_cake.jpg` is no label.
 AGE = re.compile(r"(?P<age>\d{1,3})(?P<rest>_+\d.*)", re.DOTALL)
 # Date and time to the second; what follows are thousandths, of one to four digits.
-STAMP = re.compile(r"_(?P<second>(19|20)\d{12})(?P<fraction>\d{0,4})(?!\d)")
+STAMP = re.compile(r"_(?P<date>(19|20)\d{6})(?P<time>\d{6})(?P<fraction>\d{0,4})(?!\d)")
 CODE = re.compile(r"_(?P<code>\d?)(?=[_.\s]|$)(?P<rest>.*)", re.DOTALL)
 
 
@@ -57,7 +57,7 @@ def taken(name: str) -> float | None:
     if stamp is None:
         return None
     try:
-        second = datetime.strptime(stamp["second"], "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        second = datetime.fromisoformat(f"{stamp['date']}T{stamp['time']}").replace(tzinfo=UTC)
     except ValueError:
         return None
     return second.timestamp() + float(f"0.{stamp['fraction'] or 0}")
