@@ -87,6 +87,7 @@ def test_few_names_lack_the_race_and_none_the_gender():
 ONLY_ELSEWHERE = {
     Reason.UNREADABLE,
     Reason.NEAR_CONFLICT,
+    Reason.NO_FACE,
     Reason.UNLISTED,
     Reason.LISTED_TWICE,
     Reason.UNKNOWN_CLASS,

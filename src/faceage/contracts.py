@@ -20,6 +20,10 @@ def _between(low: int, high: int, unit: str = "") -> pa.Check:
     return pa.Check.in_range(low, high, error=f"from {low} to {high}{unit}")
 
 
+def _not_negative() -> pa.Check:
+    return pa.Check.ge(0, error="0 or more")
+
+
 def _hash() -> pa.Check:
     return pa.Check.str_matches(r"^[0-9a-f]{64}$", error="a SHA-256 in hexadecimal")
 
@@ -94,6 +98,21 @@ SPLIT = pa.DataFrameSchema(
     checks=_nested("group", "part"),
     strict=True,
     name="split",
+)
+
+
+DOUBTS = pa.DataFrameSchema(
+    {
+        "face": pa.Column(checks=_hash(), unique=True),
+        "path": pa.Column(),
+        "age": pa.Column(checks=_between(0, 150, " years"), nullable=True),
+        "distance": pa.Column(checks=_not_negative()),
+        "predicted": pa.Column(checks=_not_negative(), nullable=True),
+        "usual_error": pa.Column(checks=_not_negative(), nullable=True),
+        "doubt": pa.Column(checks=_not_negative(), nullable=True),
+    },
+    strict=True,
+    name="doubts",
 )
 
 

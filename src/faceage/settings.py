@@ -172,6 +172,9 @@ class Train(Section):
     )
     rare_power: float = Field(gt=0, le=1, description="1: inverse frequency, 0.5: its square root")
     rare_years: float = Field(ge=0, description="neighbourhood over which frequency is smoothed")
+    leave_out: float = Field(
+        ge=0, lt=1, description="share of the training faces, those whose labels are doubted most"
+    )
     augment: list[Transform] = Field(description="random changes to a training image, in order")
     mixup: float = Field(ge=0, description="alpha of MixUp's Beta distribution; 0: off")
     cutmix: float = Field(ge=0, description="alpha of CutMix's Beta distribution; 0: off")

@@ -17,6 +17,7 @@ FACES = Path("data/faces.parquet")
 REJECTED = Path("data/rejected.csv")
 CONFLICTS = Path("data/conflicts.csv")
 SPLIT = Path("data/split.csv")
+DOUBTS = Path("data/doubts.csv")
 SALIENCY = Path("data/saliency.parquet")
 
 __all__ = ["PARTS"]
@@ -86,6 +87,16 @@ def write_split(faces: pd.DataFrame) -> None:
     """Write split.csv: columns `face`, `group` and `part` of the table, sorted by face."""
     split = faces[["face", "group", "part"]].sort_values("face", ignore_index=True)
     write_csv(SPLIT, contracts.check(split, contracts.SPLIT, SPLIT))
+
+
+def write_doubts(ranked: pd.DataFrame) -> None:
+    """Write doubts.csv: a row a face, the label that is most in doubt first."""
+    write_csv(DOUBTS, contracts.check(ranked, contracts.DOUBTS, DOUBTS))
+
+
+def read_doubts() -> pd.DataFrame:
+    """All rows of doubts.csv, the label that is most in doubt first."""
+    return contracts.check(pd.read_csv(DOUBTS), contracts.DOUBTS, DOUBTS)
 
 
 def read_rejected() -> pd.DataFrame:
