@@ -8,7 +8,7 @@ Writes data/doubts.csv, reports/label_doubts.csv; drops nothing
 
 import pandas as pd
 
-from faceage import backbone_features, doubts, networks, tables
+from faceage import doubts, frozen_features, networks, tables
 from faceage.outputs import write_csv
 from faceage.params import DoubtParams, load
 from faceage.stage import run
@@ -21,7 +21,7 @@ def main() -> None:
     params = load(DoubtParams)
     networks.require(params.model)
     faces = tables.read_faces()
-    features = backbone_features.features(faces, params.model, params.weights, params.seed)
+    features = frozen_features.of_faces(faces, params.model, params.weights)
     ranked = faces[["face", "path", "age"]].assign(distance=doubts.distances(features))
     if faces["age"].notna().all():
         ages, groups = faces["age"].to_numpy(dtype=float), faces["burst_group"].to_numpy()

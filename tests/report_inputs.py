@@ -72,8 +72,9 @@ def write(
     table["group"] = table["near_group"]
     table["part"] = ["test"] * test + ["train"] * middle + ["val"] * (faces - test - middle)
     tables.write_split(table)
-    write_json(root / "reports/split.json", _split(table))
+    write_json(root / "reports/split.json", {"kept_whole": "burst"} | _split(table))
     _write_ingest(root, faces, synthetic)
+    _write_doubts(table)
     _write_model(root, table, epochs, synthetic, target)
     predictions = _write_evaluation(root, tables.read_parts(), random, synthetic, target)
     _write_saliency(predictions if saliency and not classes else None)
@@ -159,14 +160,30 @@ def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
     write_csv(root / tables.REJECTED, pd.DataFrame(rejected))
     content = {
         "source": "data/sample",
+        "layout": "utkface",
         "synthetic": synthetic,
         "found": faces + sum(reasons.values()),
         "kept": faces,
         "rejected": reasons,
         "missing": {"gender": 0, "race": 6},
         "near_duplicates": {"groups": 24, "faces": 48},
+        "bursts": {"groups": 60, "faces": 150},
+        "conflicts": {
+            "policy": "drop",
+            "exact": {"groups": 2, "files": 4},
+            "near": {"groups": 1, "files": 2},
+        },
     }
     write_json(root / "reports/ingest.json", content)
+
+
+def _write_doubts(table: pd.DataFrame) -> None:
+    found = table[["face", "path", "age"]].copy()
+    found["distance"] = np.linspace(0.5, 2.5, len(found))
+    predicted = found["age"].astype(float).add(10)
+    found["predicted"], found["usual_error"] = predicted, 5.0
+    found["doubt"] = (predicted - found["age"]) / 5 + found["distance"]
+    tables.write_doubts(found.sort_values("doubt", ascending=False))
 
 
 def _write_model(

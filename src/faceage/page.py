@@ -1,4 +1,4 @@
-"""What the templates are given, and the two documents made with them: the page, the model card."""
+"""What the templates are given, and the documents made with them: the page and two cards."""
 
 import base64
 import io
@@ -34,6 +34,7 @@ CHAPTERS = {
     "verdict": "",
     "comparison": "Comparison",
     "data": "Data",
+    "labels": "Labels",
     "training": "Training",
     "predictions": "Predictions",
     "ages": "Error by age",
@@ -50,6 +51,7 @@ CHAPTERS = {
 CHAPTERS_OF_CLASSES = {
     "verdict_of_classes": "",
     "data_of_classes": "Data",
+    "labels": "Labels",
     "training": "Training",
     "confusion": "Confusion",
     "cost": "Cost",
@@ -94,6 +96,11 @@ def model_card(found: Results, params: ReportParams) -> str:
     """The model card as Markdown, with the sections of Mitchell et al. 2019."""
     template = "model_card.md.j2" if found.has_ages else "model_card_of_classes.md.j2"
     return _render(template, _context(found, params))
+
+
+def data_card(found: Results, params: ReportParams) -> str:
+    """What is known of the data, its faults, and what was done about each, as Markdown."""
+    return _render("data_card.md.j2", _context(found, params))
 
 
 def data_uri(content: bytes, media_type: str) -> str:

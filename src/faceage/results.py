@@ -42,6 +42,7 @@ class Results:
     distribution: pd.DataFrame
     rejected: pd.DataFrame
     saliency: pd.DataFrame
+    doubts: pd.DataFrame
     parts: dict[str, pd.DataFrame]
     data_sha256: str
 
@@ -64,6 +65,11 @@ class Results:
     def faces(self) -> str:
         """What the faces are called in titles."""
         return "synthetic faces" if self.synthetic else "faces"
+
+    @property
+    def has_doubts(self) -> bool:
+        """Whether labels could be held against predictions: classes, and a single face, cannot."""
+        return bool(self.doubts["doubt"].notna().any())
 
     @property
     def test_faces(self) -> str:
@@ -140,6 +146,7 @@ def read() -> Results:
             distribution=pd.read_csv(REPORTS / "distribution.csv"),
             rejected=tables.read_rejected(),
             saliency=pd.read_parquet(tables.SALIENCY),
+            doubts=tables.read_doubts(),
             parts=tables.read_parts(),
             data_sha256=_sha256(tables.FACES),
         )
