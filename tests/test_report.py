@@ -38,7 +38,7 @@ CHARTS = {
     "scatter",
     "subgroups",
 }
-SHEETS = {"samples", "worst", "typical", "saliency"}
+SHEETS = {"samples", "doubted", "unlike", "worst", "typical", "saliency"}
 
 
 @pytest.fixture(scope="module")
