@@ -55,13 +55,22 @@ def arguments() -> argparse.Namespace:
     form.add_argument("--json", action="store_true", help="print a JSON object a line")
     form.add_argument("--parquet", type=Path, metavar="FILE", help="write a Parquet file")
     parser.add_argument("--runtime", choices=("torch", "onnx"), default="torch")
-    parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=saved_model.FOLDER,
+        help="folder of a model, or with --runtime onnx an .onnx file, which needs no folder",
+    )
     return parser.parse_args()
 
 
 def load(runtime: str, folder: Path) -> Estimator:
-    """The model of a folder, made ready for use."""
-    return Predictor(folder)
+    """The model of a folder, made ready for use, or the export of it."""
+    if runtime == "torch":
+        return Predictor(folder)
+    from faceage.onnx_model import OnnxModel  # noqa: PLC0415 (its library is wanted here alone)
+
+    return OnnxModel(folder) if folder.suffix == ".onnx" else OnnxModel(folder=folder)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,10 @@ class Page:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def open(self, path: Path, width: int, *, dark: bool = False, medium: str = "screen") -> None:
-        """Load a local file at a width in CSS pixels and wait until all of it is there."""
+    def open(
+        self, page: Path | str, width: int, *, dark: bool = False, medium: str = "screen"
+    ) -> None:
+        """Load a file or an address at a width in CSS pixels, wait until all of it is there."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -65,7 +67,7 @@ class Page:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", media=medium, features=[scheme])
-        self.send("Page.navigate", url=path.resolve().as_uri())
+        self.send("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while self._receive().get("method") != "Page.loadEventFired":
             pass
         self.evaluate("Promise.all([...document.images].map(image => image.decode()))")
@@ -103,13 +105,13 @@ class Page:
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Page]:
-    """Start a browser with a fresh profile, yield its page, end the browser."""
+def chromium(profile: Path, flags: Sequence[str] = ()) -> Iterator[Page]:
+    """Start a browser with a fresh profile and further flags, yield its page, end the browser."""
     assert EXECUTABLE
     to_browser, from_browser = os.pipe(), os.pipe()
     process = os.posix_spawn(
         EXECUTABLE,
-        [EXECUTABLE, *FLAGS, f"--user-data-dir={profile}"],
+        [EXECUTABLE, *FLAGS, *flags, f"--user-data-dir={profile}"],
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),

@@ -119,7 +119,7 @@ def _row(
         "age": age,
         "age_class": None,
         "gender": gender,
-        "race": race if number % 40 else None,
+        "race": race if number % 40 and gender is not None else None,
         **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
         "width": 96,
         "height": 96,

@@ -19,7 +19,7 @@ REGRESSION = targets.Regression(40, 20, "l1", 1)
 def write(target: Target = REGRESSION, **changes: Any) -> None:
     """Write models/ of the working directory, which holds a params.yaml."""
     torch.manual_seed(0)
-    plain = architecture(outputs=target.outputs, **changes)
+    plain = architecture(**{"outputs": target.outputs} | changes)
     groupings = yaml.safe_load(Path("params.yaml").read_text())["groupings"]
     about = {
         "synthetic": True,

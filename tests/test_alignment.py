@@ -59,7 +59,7 @@ def test_two_points_determine_the_similarity():
     seen = (301.5 + 77j, 250 + 190j)
     view = Similarity.through(eyes, seen)
     points = view.to_picture(np.array([[50, 60], [130, 62]], dtype=float))
-    np.testing.assert_allclose(points, [[301.5, 77], [250, 190]])
+    np.testing.assert_allclose(points, np.array([[301.5, 77], [250, 190]]))
     assert math.isclose(abs(view.a), abs(seen[1] - seen[0]) / abs(eyes[1] - eyes[0]))
 
 
@@ -69,8 +69,8 @@ def test_eyes_come_to_lie_where_utkface_has_them():
     left, right = (150, 120), (150 + round(90 * math.cos(0.7)), 120 + round(90 * math.sin(0.7)))
     for channel, (x, y) in enumerate((left, right)):
         scene[y - 3 : y + 4, x - 3 : x + 4, channel] = 255
-    middles = [(x + 0.5, y + 0.5) for x, y in (left, right)]
-    crop = alignment.aligned(Image.fromarray(scene), *middles, 200).astype(float)
+    eyes = (left[0] + 0.5, left[1] + 0.5), (right[0] + 0.5, right[1] + 0.5)
+    crop = alignment.aligned(Image.fromarray(scene), *eyes, 200).astype(float)
     for channel, place in enumerate((alignment.LEFT_EYE, alignment.RIGHT_EYE)):
         rows, columns = np.indices((200, 200)) + 0.5
         weight = crop[..., channel] / crop[..., channel].sum()

@@ -1,5 +1,6 @@
 """Recipes: each is valid, is nothing but configuration, and becomes options that DVC takes."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -72,3 +73,15 @@ def test_the_list_and_a_name_that_is_none():
     assert all(name in listed for name in NAMES)
     with pytest.raises(UserError, match="did you mean cnn-scratch"):
         recipes.options("cnn-scrach")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_shows_what_was_measured(name):
+    row = json.loads((ROOT / "benchmarks/recipes.json").read_text())[name]
+    lines = (ROOT / "README.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"| [`{name}`](recipes/{name}.yaml)")]
+    forms = {"mae": "{:.2f}", "rmse": "{:.2f}"}
+    forms |= dict.fromkeys(("accuracy_4_groups", "accuracy_3_groups"), "{:.1%}")
+    shown = {key: form.format(row[key]) for key, form in forms.items() if row[key] is not None}
+    assert shown
+    assert all(f" {value}" in line for value in shown.values()), shown

@@ -199,6 +199,7 @@ SAID = {
         "The test part has a single face",
         "Training ran for one epoch",
         "No test face has a label of gender",
+        "No face has a gender or an ethnicity label",
         "has no map of features",
     ),
     "one gender": ("All test faces with a label of gender are female",),

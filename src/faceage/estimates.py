@@ -23,6 +23,11 @@ class Estimates:
     years: np.ndarray | None = None
     distribution: np.ndarray | None = None
 
+    def __getitem__(self, rows: slice) -> "Estimates":
+        part = None if self.distribution is None else self.distribution[rows]
+        estimated = self.age[rows], self.low[rows], self.high[rows], self.group[rows]
+        return Estimates(*estimated, self.years, part)
+
 
 class Estimator(Protocol):
     """A model that is ready for use.

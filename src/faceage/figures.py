@@ -20,11 +20,12 @@ Draw = Callable[[Theme], Figure]
 def charts(found: Results, params: ReportParams) -> dict[str, Draw]:
     """The figures of the page, each drawn in both themes."""
     sizes = {name: len(part) for name, part in found.parts.items()}
-    crossed = found.gender_and_ethnicity()
     drawn: dict[str, Draw] = {
-        "people": partial(people.gender_and_ethnicity, crossed, found.faces),
         "history": partial(training.history, found.history, found.monitor, sizes),
     }
+    if found.has_people:
+        crossed = found.gender_and_ethnicity()
+        drawn["people"] = partial(people.gender_and_ethnicity, crossed, found.faces)
     for name, counted in found.confusions(params.groupings).items():
         drawn[f"confusion_{name}"] = partial(
             matrices.confusion, counted, classes(name), found.test_faces

@@ -27,7 +27,7 @@ class NotAnImage(Exception):
 
 
 class TooManyPixels(Exception):
-    """The header announces more pixels than `MAX_PIXELS`; nothing was decoded."""
+    """The header announces more pixels than are accepted; nothing was decoded."""
 
 
 class Damaged(Exception):
@@ -51,7 +51,7 @@ def in_words(error: Exception) -> str:
     return f"{kind}: {' '.join(str(error).split())}"
 
 
-def decode(content: bytes) -> Image.Image:
+def decode(content: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode an image file completely to RGB, upright as its EXIF data say.
 
     What is transparent becomes white; of more than 8 bits a channel the highest 8 are kept; of an
@@ -64,7 +64,7 @@ def decode(content: bytes) -> Image.Image:
     """
     try:
         with Image.open(io.BytesIO(content), formats=_formats()) as image:
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > max_pixels:
                 raise TooManyPixels(f"{image.width}x{image.height} pixels")
             comment = image.info.get("comment")
             rgb = _upright(_rgb(image))
@@ -75,7 +75,7 @@ def decode(content: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise NotAnImage("no image format") from None
     except Image.DecompressionBombError:
-        raise TooManyPixels(f"more than {MAX_PIXELS // 10**6} megapixels") from None
+        raise TooManyPixels(f"more than {max_pixels // 10**6} megapixels") from None
     except Exception as error:
         # On broken files Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error
         # and more, undocumented; all of them mean the same here.

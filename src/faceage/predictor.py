@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,8 +34,24 @@ class Predictor:
         intervals = measured.get("intervals")
         self.calibration = Calibration.from_dict(intervals) if intervals else None
         self.side: int = about["side"]
-        groupings = about["training"]["groupings"].items()
-        self.groupings = {name: Grouping(**content) for name, content in groupings}
+        self.fingerprint: str = about["fingerprint"]
+        self.grouping, self.learned = self._grouping(about["training"]["groupings"])
+        found = self.target.distribution(torch.zeros(1, self.target.outputs))
+        self.years = found[0].numpy() if found else None
+
+    def _grouping(self, contents: dict[str, Any]) -> tuple[Grouping, bool]:
+        """The age groups that faces are put into, and whether the model has learned just these.
+
+        A model without ages can only tell the classes that it has learned.
+        """
+        groupings = {name: Grouping(**content) for name, content in contents.items()}
+        nothing = torch.zeros(1, self.target.outputs)
+        learned = self.target.classes(nothing)
+        grouping = groupings["group"]
+        if learned and self.target.age(nothing).isnan().any():
+            boundaries = list(learned[0])
+            grouping = next(g for g in groupings.values() if g.boundaries == boundaries)
+        return grouping, bool(learned) and list(learned[0]) == grouping.boundaries  # type: ignore[index]
 
     def estimate(self, crops: np.ndarray) -> Estimates:
         """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""
@@ -42,14 +59,13 @@ class Predictor:
         age = self.target.age(logits).numpy().astype(float)
         intervals = self._intervals(age)
         found = self.target.distribution(logits)
-        years, distribution = (part.numpy() for part in found) if found else (None, None)
         return Estimates(
             age=age,
             low=intervals["low"].to_numpy(),
             high=intervals["high"].to_numpy(),
             group=self._groups(age, logits),
-            years=years,
-            distribution=distribution,
+            years=self.years,
+            distribution=found[1].numpy() if found else None,
         )
 
     def _intervals(self, age: np.ndarray) -> pd.DataFrame:
@@ -58,11 +74,9 @@ class Predictor:
         return self.calibration.intervals(age)
 
     def _groups(self, age: np.ndarray, logits: Tensor) -> Sequence[str]:
-        """The most likely class where these classes were learned, else that of the age."""
-        grouping, learned = self.groupings["group"], self.target.classes(logits)
-        if learned and np.isnan(age).any():
-            boundaries = list(learned[0])
-            grouping = next(g for g in self.groupings.values() if g.boundaries == boundaries)
-        if learned and list(learned[0]) == grouping.boundaries:
-            return [grouping.names[number] for number in learned[1]]
-        return [grouping.names[number] for number in bin_index(age, grouping.boundaries)]
+        """The most likely class where the grouping was learned, else that of the age."""
+        learned = self.target.classes(logits)
+        numbers = bin_index(age, self.grouping.boundaries)
+        if learned and self.learned:
+            numbers = learned[1].numpy()
+        return [self.grouping.names[number] for number in numbers]

@@ -62,6 +62,11 @@ class Results:
         return "mae" in self.metrics["test"]
 
     @property
+    def has_people(self) -> bool:
+        """Whether any face has a gender or an ethnicity."""
+        return bool((self.people[["gender", "race"]] != NOT_GIVEN).any(axis=None))
+
+    @property
     def faces(self) -> str:
         """What the faces are called in titles."""
         return "synthetic faces" if self.synthetic else "faces"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 import torch
-from coral_pytorch.dataset import corn_label_from_logits, levels_from_labelbatch, proba_to_label
+from coral_pytorch.dataset import levels_from_labelbatch, proba_to_label
 from coral_pytorch.losses import coral_loss, corn_loss
 from torch import Tensor
 from torch.nn import functional as F
@@ -175,7 +175,7 @@ class Classification:
 
     def age(self, logits: Tensor) -> Tensor:
         if self.centres is None:
-            return torch.full((len(logits),), torch.nan)
+            return torch.full_like(logits[:, 0], torch.nan)
         centres = torch.tensor(self.centres, device=logits.device)
         return logits.float().softmax(dim=1) @ centres
 
@@ -220,9 +220,7 @@ class Ordinal:
         return coral_loss(logits, levels, reduction=None)
 
     def age(self, logits: Tensor) -> Tensor:
-        if self.method == "corn":
-            return corn_label_from_logits(logits.float()).float() + self.youngest
-        return proba_to_label(torch.sigmoid(logits.float())).float() + self.youngest
+        return proba_to_label(self._older(logits)).float() + self.youngest
 
     def classes(self, logits: Tensor) -> Learned:
         return None
@@ -231,12 +229,16 @@ class Ordinal:
         return torch.sigmoid(logits).sum(dim=1)
 
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        older = torch.sigmoid(logits.float())
-        if self.method == "corn":
-            older = older.cumprod(dim=1)
-        edge = torch.ones(len(logits), 1, device=logits.device)
+        older = self._older(logits)
+        edge = torch.ones_like(older[:, :1])
         steps = torch.cat([edge, older, 0 * edge], dim=1)
         return torch.arange(self.youngest, self.oldest + 1), (steps[:, :-1] - steps[:, 1:])
+
+    def _older(self, logits: Tensor) -> Tensor:
+        """Probability of being older than each age; corn's logits are each given the one before."""
+        if self.method == "corn":
+            return F.logsigmoid(logits.float()).cumsum(dim=1).exp()
+        return torch.sigmoid(logits.float())
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ def open_run(enabled: bool, fingerprint: str, run_id: str | None = None) -> Iter
     _connect()
     if run_id and not _exists(run_id):
         run_id = None
-    with _reported(), mlflow.start_run(run_id, run_name=repository.run_name()) as run:
+    name = None if run_id else repository.run_name()  # a run that goes on keeps its own
+    with _reported(), mlflow.start_run(run_id, run_name=name) as run:
         mlflow.set_tags({FINGERPRINT: fingerprint} | repository.revision_tags())
         yield Run(run.info.run_id)
 

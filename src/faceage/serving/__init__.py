@@ -1,0 +1,1 @@
+"""The model as a local web page and a JSON API."""

@@ -1,0 +1,175 @@
+"""The exported graph says what PyTorch says: every target, ensembles, any number of faces."""
+
+import sys
+
+import numpy as np
+import onnx
+import pandas as pd
+import pytest
+import small_model
+import torch
+from conftest import photo
+
+import export
+import predict
+from faceage import images, onnx_graph, onnx_model, tables, targets
+from faceage.faces import to_input
+from faceage.onnx_model import OnnxModel
+from faceage.outputs import write_csv
+from faceage.predictor import Predictor
+from faceage.stage import UserError
+
+NAMES = ("YOUNG", "MIDDLE", "OLD")
+GROUPS = ("<18", "18-40", "41-60", ">60")
+TARGETS: dict[str, targets.Target] = {
+    "regression": small_model.REGRESSION,
+    "classification": targets.Classification((18, 41, 61), GROUPS, (8.0, 28.0, 50.0, 72.0), 0.0),
+    "other classes": targets.Classification((31, 51), NAMES, (20.0, 40.0, 65.0), 0.0),
+    "classes without ages": targets.Classification((31, 51), NAMES, None, 0.0),
+    "coral": targets.Ordinal("coral", 1, 80),
+    "corn": targets.Ordinal("corn", 1, 80),
+    "distribution": targets.Distribution("dldl", -5, 95, 2.0),
+    "multitask": targets.MultiTask(small_model.REGRESSION, 0.2, 0.2),
+}
+
+
+def faces(count: int) -> np.ndarray:
+    """Pictures that differ as much as pictures can."""
+    sizes = [(64 + n, 64 + n) for n in range(count)]
+    return np.stack(
+        [
+            images.square(images.decode(photo(n, size)), small_model.SIDE)
+            for n, size in enumerate(sizes)
+        ]
+    )
+
+
+def same(target: targets.Target, **changes) -> None:
+    architecture = {"coral": target.kind == "ordinal" and target.method == "coral"}  # type: ignore[attr-defined]
+    if target.kind == "multitask":
+        architecture |= {"outputs": target.main.outputs, "auxiliary": targets.AUXILIARY}  # type: ignore[attr-defined]
+    small_model.write(target, **architecture | changes)
+    predictor = Predictor()
+    onnx_graph.export(predictor, onnx_model.FILE)
+    model = OnnxModel(folder=onnx_model.FILE.parent.parent / "models")
+    for count in (1, 7):
+        pixels = faces(count)
+        expected, found = predictor.estimate(pixels), model.estimate(pixels)
+        for name in ("age", "low", "high"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=0.05)
+        assert list(found.group) == list(expected.group)
+        assert (found.distribution is None) == (expected.distribution is None)
+        if found.distribution is not None and expected.distribution is not None:
+            np.testing.assert_allclose(found.distribution, expected.distribution, atol=1e-3)
+            assert found.years is not None and expected.years is not None
+            np.testing.assert_array_equal(found.years, expected.years)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target(workspace, name: str):
+    same(TARGETS[name])
+
+
+def test_an_ensemble_with_mirror_images(workspace):
+    same(small_model.REGRESSION, members=2, flip_average=True)
+
+
+@pytest.mark.parametrize(("side", "px"), [(200, 112), (128, 64), (64, 64), (48, 96)])
+def test_pixels_are_resized_to_the_very_level(side: int, px: int):
+    pixels = torch.from_numpy(
+        np.stack([images.square(images.decode(photo(n, (side, side))), side) for n in range(4)])
+    )
+    channels_first = pixels.permute(0, 3, 1, 2).float()
+    found = onnx_graph.resize(channels_first, onnx_graph.interpolation(side, px)) / 255
+    assert torch.equal(found, to_input(pixels, px, torch.device("cpu")))
+
+
+def test_the_graph_is_sound_and_knows_what_it_is(workspace):
+    small_model.write()
+    onnx_graph.export(Predictor(), onnx_model.FILE)
+    proto = onnx.load(onnx_model.FILE)
+    onnx.checker.check_model(proto, full_check=True)
+    (given,) = proto.graph.input
+    assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert given.type.tensor_type.shape.dim[0].dim_param
+    model = OnnxModel()
+    assert (model.side, tuple(model.groups)) == (small_model.SIDE, GROUPS)
+
+
+def test_a_model_that_was_not_measured_has_no_intervals(workspace):
+    small_model.write()
+    (workspace / "models" / "evaluation.json").unlink()
+    onnx_graph.export(Predictor(), onnx_model.FILE)
+    found = OnnxModel(folder=workspace / "models").estimate(faces(3))
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
+    assert np.isfinite(found.age).all()
+
+
+def test_graphs_that_differ_are_refused():
+    columns = {"largest difference": [0.0, 0.04, 3.0], "MAE": [5.0, 5.0, 5.05]}
+    table = pd.DataFrame(columns, index=["PyTorch", export.FLOAT, export.INT8])
+    export.refuse_what_differs(table)
+    export.refuse_what_differs(table[:2])
+    with pytest.raises(UserError, match=r"rises by 0\.20 years"):
+        export.refuse_what_differs(table.replace({"MAE": {5.05: 5.2}}))
+    with pytest.raises(UserError, match=r"by up to 0\.06 years"):
+        export.refuse_what_differs(table.replace({"largest difference": {0.04: 0.06}}))
+
+
+def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
+    small_model.write()
+    rows = [
+        {
+            **{"face": f"face{n:02}", "image": {"bytes": photo(n), "path": f"{n}.jpg"}, "age": n},
+            **{"age_class": None, "gender": 0, "race": 0, "group": f"face{n:02}"},
+            **{"width": 64, "height": 64, "synthetic": True},
+        }
+        for n in range(30)
+    ]
+    tables.write_faces(rows)
+    parts = ["train", "val", "test"] * 10
+    write_csv(tables.SPLIT, pd.DataFrame({"face": [row["face"] for row in rows], "part": parts}))
+    monkeypatch.setattr(sys, "argv", ["export.py", "--format", "onnx", "--int8"])
+    export.main()
+    printed = capsys.readouterr().out
+    assert "10 test faces" in printed
+    assert "ONNX, 8 bits" in printed
+    int8 = onnx_model.FILE.with_name("model_int8.onnx")
+    assert int8.stat().st_size < onnx_model.FILE.stat().st_size
+    pixels = faces(9)
+    exact, small = Predictor().estimate(pixels), OnnxModel(int8).estimate(pixels)
+    assert abs(exact.age - small.age).mean() < 0.5 * exact.age.std()
+
+    (workspace / "face.jpg").write_bytes(photo(3))
+    said = []
+    runs = (["torch"], ["onnx"], ["onnx", "--model", str(onnx_model.FILE)])
+    for runtime in runs:
+        options = ["--csv", "--detect", "never", "--runtime", *runtime]
+        monkeypatch.setattr(sys, "argv", ["predict.py", *options, "face.jpg"])
+        predict.main()
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2]
+
+
+def test_what_is_missing_or_of_another_model_is_a_clear_error(workspace, tmp_path):
+    small_model.write()
+    models = workspace / "models"
+    with pytest.raises(UserError, match="python src/export"):
+        OnnxModel(folder=models)
+    onnx_graph.export(Predictor(), onnx_model.FILE)
+    evaluation = models / "evaluation.json"
+    measured = evaluation.read_text()
+    evaluation.write_text(measured.replace('"coverage": 0.9', '"coverage": 0.8'))
+    with pytest.raises(UserError, match="older than the measurement"):
+        OnnxModel(folder=models)
+    evaluation.write_text(measured)
+    about = (models / "model.json").read_text()
+    (models / "model.json").write_text(about.replace('"none"', '"other"'))
+    with pytest.raises(UserError, match="of another model"):
+        OnnxModel(folder=models)
+    onnx_model.FILE.write_bytes(b"not a graph")
+    with pytest.raises(UserError, match="no model that src/export"):
+        OnnxModel(folder=models)
+    with pytest.raises(UserError, match="8 bits are scaled by faces"):
+        export.read("val", 5, 64)
