@@ -42,7 +42,8 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _features(files, found, source: Path, weights: str) -> np.ndarray:  # noqa: ANN001
-    kept = Path(tempfile.gettempdir()) / f"faceage_features_{source.stem}_{len(found)}.npy"
+    name = f"faceage_features_{source.stem}_{Path(weights).stem}_{len(found)}.npy"
+    kept = Path(tempfile.gettempdir()) / name
     if kept.exists():
         return np.load(kept)
     pixels = np.empty((len(found), SIDE, SIDE, 3), dtype=np.uint8)

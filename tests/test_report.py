@@ -235,9 +235,8 @@ def render(found: results.Results) -> str:
     Image.new("RGB", (16, 9)).save(buffer, "PNG")
     picture = page.Picture(buffer.getvalue(), buffer.getvalue())
     settings = params.load(params.ReportParams)
-    return page.page(
-        found, settings, dict.fromkeys(CHARTS, picture), gallery.Gallery([], [], [], {})
-    )
+    faces = gallery.Gallery([], [], [], [], [], {})
+    return page.page(found, settings, dict.fromkeys(CHARTS, picture), faces)
 
 
 def verdict_against(found: results.Results, ridge: tuple[float, float, float]) -> str:
