@@ -161,9 +161,10 @@ def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     }
     if row["stands_in_for"]:
         short = pd.read_csv(io.StringIO(_file(runs.find_commit(name + OWN), "reports/history.csv")))
-        loss = short["train_loss"]
-        row["own_backbone"] = {"first_loss": loss.iloc[0], "last_loss": loss.iloc[-1]}
-        row["own_backbone"]["epochs"] = len(short)
+        row["own_backbone"] = [
+            {"epochs": len(phase), "first_loss": phase.iloc[0], "last_loss": phase.iloc[-1]}
+            for _, phase in short.groupby("phase")["train_loss"]
+        ]
     return row
 
 
@@ -189,13 +190,17 @@ def results(rows: dict[str, dict[str, Any]]) -> str:
 def backbones(rows: dict[str, dict[str, Any]]) -> str:
     """The table of the short runs with the recipes' own backbones in Markdown."""
     lines = [
-        f"| `{name}` | {row['stands_in_for']} | {short['epochs']} | {short['first_loss']:.3f} |"
-        f" {short['last_loss']:.3f} |"
+        f"| `{name}` | {row['stands_in_for']} | {'; '.join(map(_fall, row['own_backbone']))} |"
         for name, row in rows.items()
-        if (short := row["own_backbone"])
+        if row["own_backbone"]
     ]
-    head = "| recipe | backbone | epochs | training loss of the first | of the last |"
-    return "\n".join([head, "|---|---|---:|---:|---:|", *lines])
+    head = "| recipe | backbone | training loss, first and last epoch of each phase |"
+    return "\n".join([head, "|---|---|---|", *lines])
+
+
+def _fall(phase: dict[str, Any]) -> str:
+    loss = f"{phase['first_loss']:.3f} to {phase['last_loss']:.3f}"
+    return f"{loss} in {phase['epochs']} epochs"
 
 
 def _cells(name: str, row: dict[str, Any]) -> list[str]:
