@@ -1,7 +1,5 @@
 """Doubts: wrong labels rise to the top, odd pictures too, and only training faces are left out."""
 
-import random
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,14 +75,21 @@ def test_one_group_has_no_doubts():
     assert judged.isna().all(axis=None)
 
 
-def test_pictures_of_no_face_are_far_from_the_faces(sample):
+def odd_pictures(pixels: np.ndarray) -> np.ndarray:
+    """Half a face, a face off centre, one upside down, and patterns: three of each."""
+    half, shifted = pixels[10:13].copy(), np.roll(pixels[20:23], 24, axis=2)
+    half[:, :, 32:] = 128
+    stripes = np.zeros_like(half)
+    stripes[0, ::4], stripes[1, :, ::4], stripes[2, 16:48, 16:48] = 255, 255, 90
+    return np.concatenate([half, shifted, pixels[30:33, ::-1], stripes])
+
+
+def test_parts_of_faces_and_what_is_none_are_far_from_the_faces(sample):
     pixels, _, _ = sample
-    noise = np.frombuffer(random.Random(0).randbytes(3 * 64 * 64 * 3), np.uint8)
-    odd = torch.from_numpy(noise.reshape(3, 64, 64, 3).copy())
-    everything = torch.cat([torch.from_numpy(pixels), odd])
+    everything = torch.from_numpy(np.concatenate([pixels, odd_pictures(pixels)]))
     features = frozen_features.oriented_gradients(everything).numpy()
-    furthest = np.argsort(-doubts.distances(features))[:3]
-    assert set(furthest) == {FACES, FACES + 1, FACES + 2}
+    furthest = np.argsort(-doubts.distances(features))[: round(0.02 * FACES)]
+    assert set(range(FACES, FACES + 12)) <= set(furthest)
 
 
 @pytest.fixture

@@ -80,6 +80,16 @@ def test_the_search_in_blocks_and_in_two_runs_is_exact(monkeypatch):
     assert pairs(pictures[:55]) | pairs(pictures, known=55) == whole
 
 
+def test_an_index_finds_nearly_all_of_it(faces, monkeypatch):
+    copies = [recompressed(ImageOps.mirror(face), 60) for face in faces]
+    exact = pairs(faces + copies)
+    monkeypatch.setattr(duplicates, "EXACT", FACES)
+    monkeypatch.delattr(duplicates, "_compared")  # which is not to be used
+    found = pairs(faces + copies)
+    assert found <= exact
+    assert len(found) >= 0.98 * len(exact) >= 0.98 * FACES
+
+
 def test_images_of_one_colour_resemble_nothing():
     assert not pairs([Image.new("RGB", (64, 64), (n, n, n)) for n in (10, 10, 200)])
 

@@ -7,7 +7,7 @@ from conftest import edit_params, photo
 from test_duplicates import recompressed
 from test_ingest import STAMP, good_files, run_ingest, write_folder
 
-from faceage import images, looks, tables
+from faceage import duplicates, images, looks, tables
 
 WRITTEN = (tables.FACES, tables.REJECTED, tables.CONFLICTS)
 
@@ -92,6 +92,17 @@ def test_other_parameters_have_their_own_results(workspace, decoded, edit):
     again = results(folder)
     assert len(decoded) == ("data.min_px" in edit)
     assert again != before
+    assert again == from_nothing(workspace, folder)
+
+
+def test_with_an_index_the_results_are_those_from_nothing_too(workspace, decoded, monkeypatch):
+    folder = write_folder(old_files(), workspace / "faces")
+    results(folder)
+    write_folder(more_files(), folder)
+    monkeypatch.setattr(duplicates, "EXACT", 3)
+    decoded.clear()
+    again = results(folder)
+    assert len(decoded) == len(more_files()) - 1
     assert again == from_nothing(workspace, folder)
 
 

@@ -102,13 +102,23 @@ def test_page_needs_nothing_outside_itself(html):
 
 def test_page_embeds_light_and_dark_figures_and_the_faces(html):
     assert html.count("data:image/png;base64,") == 2 * len(CHARTS)
-    faces = gallery.SAMPLES + gallery.WORST + gallery.TYPICAL + 2 * 12
+    faces = gallery.SAMPLES + gallery.DOUBTED + gallery.UNLIKE
+    faces += gallery.WORST + gallery.TYPICAL + 2 * 12
     assert html.count("data:image/jpeg;base64,") == faces
 
 
 def test_sections_come_in_order(html):
-    wanted = ["verdict", "comparison", "data", "training", "predictions", "ages", "confusion"]
-    wanted += ["subgroups", "age_checks", "intervals", "robustness", "gallery", "cost", "reproduce"]
+    wanted = ["verdict", "comparison", "data", "labels", "training", "predictions", "ages"]
+    wanted += [
+        "confusion",
+        "subgroups",
+        "age_checks",
+        "intervals",
+        "robustness",
+        "gallery",
+        "cost",
+        "reproduce",
+    ]
     assert re.findall(r'<section id="(\w+)">', html) == wanted
 
 

@@ -7,18 +7,23 @@ rest by comparing one image with the other as if it were cropped, mirrored or bo
 Views are whole numbers and their products stay below 2**24, where float32 is exact: a pair has the
 same correlation whatever else it is searched with. A search that knows the earlier pairs and
 compares only what is new ends with the same pairs as one from nothing.
+
+Up to `EXACT` images all pairs are compared, in blocks. That takes time with the square of their
+number, so beyond it an index says which are worth comparing. It overlooks a few, and which ones
+depends on all images: a search with an index starts from nothing.
 """
 
 from collections.abc import Iterator
 
+import faiss
 import numpy as np
 from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 SIDE = 64  # of a fingerprint
-# The outer tenth differs between crops of one photograph, and is background rather than face.
-MARGIN = 0.1
+# The outer eighth differs between crops of one photograph, and is background rather than face.
+MARGIN = 0.12
 COARSE, FINE = 8, 16
 # Cut off at either end of an axis, in shares of what the margin leaves.
 CROPS = ((0, 0), (0.02, 0.02), (0.04, 0.04), (0.04, 0), (0, 0.04))
@@ -26,6 +31,9 @@ CROPS = ((0, 0), (0.02, 0.02), (0.04, 0.04), (0.04, 0), (0, 0.04))
 CANDIDATE = 0.9
 NORM = 4000  # of a view
 BLOCK = 2048
+EXACT = 50_000
+# Of the index: cells for each square root of the images, and the share of them that is looked into.
+CELLS, PROBED = 4, 0.05
 
 Crops = tuple[tuple[float, float], ...]
 
@@ -42,7 +50,7 @@ def near_pairs(fingerprints: np.ndarray, threshold: float, known: int = 0) -> np
     ----------
     fingerprints : uint8 (n, SIDE, SIDE)
     threshold : Pearson correlation above 0, at most 1
-    known : the first so many images are not compared with each other
+    known : the first so many images are not compared with each other; 0 beyond `EXACT` images
 
     Returns
     -------
@@ -70,9 +78,14 @@ def _candidates(fingerprints: np.ndarray, known: int) -> np.ndarray:
     views = _views_of_all(fingerprints, COARSE, CROPS[:2])
     plain = views[:, 0]
     views = np.concatenate([views, _mirrored(views, COARSE)], axis=1).transpose(1, 0, 2)
+    return _indexed(plain, views) if len(plain) > EXACT else _compared(plain, views, known)
+
+
+def _compared(plain: np.ndarray, views: np.ndarray, known: int) -> np.ndarray:
+    """Every pair in which a view (views, n, k) of one is like the plain view (n, k) of the other."""
     pairs = [np.empty((0, 2), dtype=int)]
-    for start in range(known, len(fingerprints), BLOCK):
-        rows = slice(start, min(start + BLOCK, len(fingerprints)))
+    for start in range(known, len(plain), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(plain)))
         alike = np.zeros((rows.stop - start, rows.stop), dtype=bool)
         for view in views:
             alike |= plain[rows] @ view[: rows.stop].T >= CANDIDATE * NORM**2
@@ -80,6 +93,21 @@ def _candidates(fingerprints: np.ndarray, known: int) -> np.ndarray:
         first, second = np.nonzero(np.tril(alike, start - 1))
         pairs.append(np.stack([first + start, second], axis=1))
     return np.concatenate(pairs)
+
+
+def _indexed(plain: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Nearly every such pair: plain views lie in cells, of which only the nearest are searched."""
+    cells = round(CELLS * len(plain) ** 0.5)
+    index = faiss.index_factory(plain.shape[1], f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
+    index.nprobe = max(1, round(PROBED * cells))
+    index.train(plain / NORM)
+    index.add(plain / NORM)
+    pairs = []
+    for view in views:
+        ends, _, found = index.range_search(view / NORM, CANDIDATE)
+        pairs.append(np.stack([np.repeat(np.arange(len(plain)), np.diff(ends)), found], axis=1))
+    both = np.sort(np.concatenate(pairs), axis=1)
+    return np.unique(both[both[:, 0] < both[:, 1]], axis=0)
 
 
 def _with_partners(pairs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import faiss
 import numpy as np
 import PIL
 import pyarrow as pa
@@ -82,11 +83,17 @@ def remember(data: Data, memory: Memory, earlier: Memory) -> None:
 
 
 def compare(found: Mapping[str, Look | Unusable], earlier: Memory, data: Data) -> Memory:
-    """Find the pairs of near-duplicates: compare what is new with everything."""
+    """Find the pairs of near-duplicates: compare what is new with everything.
+
+    Where an index is needed, which is not exact, everything is compared anew.
+    """
     pictures = _pictures(found)
-    known = sorted(earlier.compared & pictures.keys())
-    ordered = known + sorted(pictures.keys() - earlier.compared)
-    near = {pair for pair in earlier.near if pictures.keys() >= set(pair)}
+    known = earlier.compared & pictures.keys()
+    exact = max(len(pictures), len(earlier.compared)) <= duplicates.EXACT
+    if not exact and earlier.compared != pictures.keys():
+        known = frozenset()
+    ordered = sorted(known) + sorted(pictures.keys() - known)
+    near = {pair for pair in earlier.near if known.issuperset(pair)}
     if len(ordered) > len(known):
         prints = np.stack([pictures[content].fingerprint for content in ordered])
         pairs = duplicates.near_pairs(prints, data.near_duplicate, len(known))
@@ -110,7 +117,7 @@ def _threshold(data: Data) -> bytes:
 
 def _code() -> bytes:
     """Hash of all that decides what a look at a file gives."""
-    digest = hashlib.sha256(f"{PIL.__version__} {np.__version__}".encode())
+    digest = hashlib.sha256(f"{PIL.__version__} {np.__version__} {faiss.__version__}".encode())
     for module in (alignment, crops, detection, duplicates, images, looks):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest().encode()
