@@ -34,7 +34,7 @@ def main() -> None:
         kept, rejected = resolved.kept, rejected + copies.rejected + resolved.rejected
         if not kept:
             raise UserError(nothing_usable(data, reader, rejected))
-        groups = intake.group(kept, seen.near)
+        groups = intake.group(kept, seen.near, data.identity.similarity)
         tables.write_faces(intake.rows(source, kept, groups))
 
     disagreements = sorted(copies.conflicts + resolved.conflicts)

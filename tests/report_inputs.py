@@ -229,6 +229,7 @@ def _write_evaluation(
         measured = evaluation.of_ages(settings, parts, target, logits_of, others)
         measured.tables["robustness"] = _robustness(len(test))
         measured.headline["robustness"] = {"mean_rise": 1.0, "n": len(test)}
+    tables.write_predictions(measured.predictions)
     for name, columns in evaluation.TABLES.items():
         table = measured.tables.get(name, pd.DataFrame(columns=columns))
         write_csv(root / f"reports/{name}.csv", table)
@@ -239,7 +240,7 @@ def _write_evaluation(
         "cores": 2, "latency_ms": 8.9, "throughput": 360.0, "px": 64,
     }  # fmt: skip
     write_json(root / "reports/cost.json", cost)
-    return measured.tables["predictions"]
+    return measured.predictions
 
 
 def _logits(target: targets.Target, ages: np.ndarray) -> torch.Tensor:

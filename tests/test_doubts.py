@@ -143,6 +143,7 @@ def test_classes_have_distances_and_no_doubts(workspace):
         lines.append(f"{number}.jpg,{('YOUNG', 'OLD')[number % 2]}")
     (folder / "labels.csv").write_text("\n".join(lines))
     run_ingest(folder)
+    split.main()
     doubt.main()
     found = tables.read_doubts()
     assert len(found) == 12

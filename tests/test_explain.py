@@ -13,7 +13,6 @@ from torch import nn
 
 import explain
 from faceage import networks, saliency, saved_model, selection, tables, targets
-from faceage.outputs import write_csv
 
 PX = 32
 TARGET = targets.Regression(mean=40.0, sd=20.0, loss="l1", beta=1.0)
@@ -156,9 +155,10 @@ def prepare(faces, model="test_resnet", px=PX):
                 "width": 64, "height": 64, "synthetic": True,
             }
         )  # fmt: skip
-        shown.append({"face": face, "age": 30, "predicted": 31.0 + number, "error": 1.0 + number})
+        about = {"face": face, "path": f"{number}.jpg", "age": 30, "cluster": face}
+        shown.append(about | {"predicted": 31.0 + number, "error": 1.0 + number})
     tables.write_faces(rows)
-    write_csv("reports/predictions.csv", pd.DataFrame(shown))
+    tables.write_predictions(pd.DataFrame(shown))
     torch.manual_seed(0)
     plain = architecture(model=model, px=px)
     weights = networks.build(plain).state_dict()

@@ -101,6 +101,20 @@ SPLIT = pa.DataFrameSchema(
 )
 
 
+# Of what else is in it, which depends on what the model estimates, nothing is said.
+PREDICTIONS = pa.DataFrameSchema(
+    {
+        "face": pa.Column(checks=_hash(), unique=True),
+        "path": pa.Column(),
+        "age": pa.Column(checks=_between(0, 150, " years"), nullable=True),
+        "cluster": pa.Column(checks=_hash()),
+        "predicted": pa.Column(float, checks=_not_negative(), required=False),
+        "low": pa.Column(float, checks=_not_negative(), required=False),
+        "high": pa.Column(float, checks=_not_negative(), required=False),
+    },
+    name="predictions",
+)
+
 DOUBTS = pa.DataFrameSchema(
     {
         "face": pa.Column(checks=_hash(), unique=True),

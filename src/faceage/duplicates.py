@@ -34,6 +34,7 @@ BLOCK = 2048
 EXACT = 50_000
 # Of the index: cells for each square root of the images, and the share of them that is looked into.
 CELLS, PROBED = 4, 0.05
+OCCUPANTS = 39  # fewer to a cell are too few, says the library
 
 Crops = tuple[tuple[float, float], ...]
 
@@ -82,7 +83,7 @@ def _candidates(fingerprints: np.ndarray, known: int) -> np.ndarray:
 
 
 def _compared(plain: np.ndarray, views: np.ndarray, known: int) -> np.ndarray:
-    """Every pair in which a view (views, n, k) of one is like the plain view (n, k) of the other."""
+    """Every pair in which a view (views, n, k) of one is like the plain one (n, k) of the other."""
     pairs = [np.empty((0, 2), dtype=int)]
     for start in range(known, len(plain), BLOCK):
         rows = slice(start, min(start + BLOCK, len(plain)))
@@ -97,15 +98,18 @@ def _compared(plain: np.ndarray, views: np.ndarray, known: int) -> np.ndarray:
 
 def _indexed(plain: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Nearly every such pair: plain views lie in cells, of which only the nearest are searched."""
-    cells = round(CELLS * len(plain) ** 0.5)
+    cells = max(1, min(round(CELLS * len(plain) ** 0.5), len(plain) // OCCUPANTS))
     index = faiss.index_factory(plain.shape[1], f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
-    index.nprobe = max(1, round(PROBED * cells))
-    index.train(plain / NORM)
-    index.add(plain / NORM)
+    faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(1, round(PROBED * cells)))
+    unit = (plain / NORM).astype(np.float32)
+    index.train(unit)
+    index.add(unit)
     pairs = []
     for view in views:
         ends, _, found = index.range_search(view / NORM, CANDIDATE)
-        pairs.append(np.stack([np.repeat(np.arange(len(plain)), np.diff(ends)), found], axis=1))
+        pairs.append(
+            np.stack([np.repeat(np.arange(len(plain)), np.diff(ends.astype(int))), found], axis=1)
+        )
     both = np.sort(np.concatenate(pairs), axis=1)
     return np.unique(both[both[:, 0] < both[:, 1]], axis=0)
 

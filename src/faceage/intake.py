@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from faceage import identities
 from faceage.bursts import burst_pairs
 from faceage.duplicates import connected
 from faceage.looks import ALIGNED_SIDE, Look, Unusable, look
@@ -71,12 +72,13 @@ def inspect(
     kept: list[Candidate] = []
     rejected = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
     looks: dict[str, Look | Unusable] = {}
+    embed = identities.embedder(data.identity.model)
 
     def seen(content: bytes | Unreadable) -> tuple[str, Look | Unusable]:
         if isinstance(content, Unreadable):
             return "", Unusable(Reason.UNREADABLE, str(content))
         face = hashlib.sha256(content).hexdigest()
-        return face, earlier.looks.get(face) or look(content, data.align)
+        return face, earlier.looks.get(face) or look(content, data.align, embed)
 
     names = bar(reader.images, "ingest", "file")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -93,12 +95,15 @@ def inspect(
     return kept, rejected, looks
 
 
-def group(kept: list[Candidate], near: frozenset[tuple[str, str]]) -> Groups:
-    """Join faces of the same pixels, near-duplicates, and bursts of the same person.
+def group(
+    kept: list[Candidate], near: frozenset[tuple[str, str]], similarity: float = 1.0
+) -> Groups:
+    """Join faces of the same pixels, near-duplicates, and what shows the same person.
 
     Parameters
     ----------
     near : pairs of faces that are near-duplicates; others than those that are kept do not count
+    similarity : of embeddings from which on two faces are of one person
     """
     faces = [candidate.face for candidate in kept]
     row_of = {face: row for row, face in enumerate(faces)}
@@ -107,9 +112,7 @@ def group(kept: list[Candidate], near: frozenset[tuple[str, str]]) -> Groups:
     exact = np.array(same, dtype=int).reshape(-1, 2)
     rows = [(row_of[a], row_of[b]) for a, b in near if a in row_of and b in row_of]
     alike = np.concatenate([exact, np.array(rows, dtype=int).reshape(-1, 2)])
-    known = ["age", "gender", "race", "taken"]
-    people = pd.DataFrame([vars(candidate.labels) for candidate in kept], columns=known)
-    people_alike = np.concatenate([alike, burst_pairs(people)])
+    people_alike = np.concatenate([alike, _same_people(kept, similarity)])
     return Groups(*(_named(faces, pairs) for pairs in (exact, alike, people_alike)))
 
 
@@ -161,6 +164,17 @@ def summary(
         "near_duplicates": _shared(groups.near),
         "bursts": _shared(groups.burst),
     }
+
+
+def _same_people(kept: list[Candidate], similarity: float) -> np.ndarray:
+    """Pairs of bursts, and where there are embeddings of faces that are as similar as that."""
+    known = ["age", "gender", "race", "taken"]
+    people = pd.DataFrame([vars(candidate.labels) for candidate in kept], columns=known)
+    embeddings = [c.look.embedding for c in kept if c.look.embedding is not None]
+    if not embeddings:
+        return burst_pairs(people)
+    similar = identities.same_person(np.stack(embeddings), similarity)
+    return np.concatenate([burst_pairs(people), similar])
 
 
 def _shared(groups: list[str]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """What the content of a file shows, whatever it is called: a picture, or why there is none."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +30,8 @@ class Look:
 
     width, height: of the file's picture; pixels: sha256 of the face's RGB values, hexadecimal;
     fingerprint: the face's, see `duplicates`; aligned: the face as an image file where it was to be
-    cut out of the picture, empty where none was found.
+    cut out of the picture, empty where none was found; embedding: the face's, see `identities`,
+    where there is a model of such.
     """
 
     width: int
@@ -38,10 +40,13 @@ class Look:
     pixels: str
     fingerprint: np.ndarray
     aligned: bytes | None
+    embedding: np.ndarray | None
 
 
-def look(content: bytes, align: bool) -> Look | Unusable:
-    """Decode a file; with `align`, find its largest face."""
+def look(
+    content: bytes, align: bool, embed: Callable[[Image.Image], np.ndarray] | None
+) -> Look | Unusable:
+    """Decode a file; with `align`, find its largest face; with `embed`, say whose it is."""
     if not content:
         return Unusable(Reason.EMPTY, "")
     try:
@@ -60,6 +65,7 @@ def look(content: bytes, align: bool) -> Look | Unusable:
         pixels=hashlib.sha256(f"{face.size}".encode() + face.tobytes()).hexdigest(),
         fingerprint=fingerprint(face),
         aligned=aligned,
+        embedding=embed(face) if embed else None,
     )
 
 

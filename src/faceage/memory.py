@@ -17,7 +17,7 @@ import PIL
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from faceage import alignment, crops, detection, duplicates, images, looks
+from faceage import alignment, crops, detection, duplicates, identities, images, looks
 from faceage.looks import Look, Unusable
 from faceage.outputs import whole_file
 from faceage.reasons import Reason
@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         ("pixels", pa.string()),
         ("fingerprint", pa.binary()),
         ("aligned", pa.binary()),
+        ("embedding", pa.binary()),
         ("near", pa.list_(pa.string())),  # contents of near-duplicates that come after this one
     ]
 )
@@ -56,7 +57,7 @@ def recall(data: Data) -> Memory:
     except (OSError, pa.ArrowInvalid):
         return Memory()
     known = table.schema.metadata or {}
-    if known.get(b"code") != _code():
+    if known.get(b"code") != _code(data):
         return Memory()
     rows = table.to_pylist()
     found = {row["content"]: _look(row) for row in rows}
@@ -77,7 +78,7 @@ def remember(data: Data, memory: Memory, earlier: Memory) -> None:
         _row(content, seen) | {"near": sorted(partners.get(content, []))}
         for content, seen in memory.looks.items()
     ]
-    schema = SCHEMA.with_metadata({b"code": _code(), b"near_duplicate": _threshold(data)})
+    schema = SCHEMA.with_metadata({b"code": _code(data), b"near_duplicate": _threshold(data)})
     with whole_file(_place(data)) as part:
         pq.write_table(pa.Table.from_pylist(rows, schema), part, compression="none")
 
@@ -107,7 +108,8 @@ def _pictures(found: Mapping[str, Look | Unusable]) -> dict[str, Look]:
 
 
 def _place(data: Data) -> Path:
-    name = hashlib.sha256(f"{data.align}:{data.source}".encode()).hexdigest()[:16]
+    of = f"{data.align}:{data.identity.model}:{data.source}"
+    name = hashlib.sha256(of.encode()).hexdigest()[:16]
     return root() / ".ingest" / f"{name}.parquet"
 
 
@@ -115,11 +117,13 @@ def _threshold(data: Data) -> bytes:
     return str(data.near_duplicate).encode()
 
 
-def _code() -> bytes:
+def _code(data: Data) -> bytes:
     """Hash of all that decides what a look at a file gives."""
     digest = hashlib.sha256(f"{PIL.__version__} {np.__version__} {faiss.__version__}".encode())
-    for module in (alignment, crops, detection, duplicates, images, looks):
+    for module in (alignment, crops, detection, duplicates, identities, images, looks):
         digest.update(Path(str(module.__file__)).read_bytes())
+    if data.identity.model != "none":
+        digest.update(identities.find(data.identity.model).read_bytes())
     return digest.hexdigest().encode()
 
 
@@ -127,6 +131,7 @@ def _look(row: Mapping[str, Any]) -> Look | Unusable:
     if row["reason"]:
         return Unusable(Reason(row["reason"]), row["detail"])
     side = duplicates.SIDE
+    embedding = row["embedding"]
     return Look(
         width=row["width"],
         height=row["height"],
@@ -134,10 +139,15 @@ def _look(row: Mapping[str, Any]) -> Look | Unusable:
         pixels=row["pixels"],
         fingerprint=np.frombuffer(row["fingerprint"], dtype=np.uint8).reshape(side, side),
         aligned=row["aligned"],
+        embedding=None if embedding is None else np.frombuffer(embedding, dtype=np.float32),
     )
 
 
 def _row(content: str, seen: Look | Unusable) -> dict[str, Any]:
     if isinstance(seen, Unusable):
         return {"content": content, "reason": str(seen.reason), "detail": seen.detail}
-    return {"content": content, **vars(seen), "fingerprint": seen.fingerprint.tobytes()}
+    arrays = {
+        name: None if array is None else array.tobytes()
+        for name, array in (("fingerprint", seen.fingerprint), ("embedding", seen.embedding))
+    }
+    return {"content": content, **vars(seen), **arrays}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from faceage import tables
+from faceage import contracts, tables
 from faceage.labels import NOT_GIVEN, age_range, class_names
 from faceage.settings import Grouping
 from faceage.stage import UserError
@@ -132,7 +132,7 @@ def read() -> Results:
         If one of them is missing or damaged.
     """
     try:
-        return Results(
+        found = Results(
             ingest=_json(REPORTS / "ingest.json"),
             split=_json(REPORTS / "split.json"),
             model=_json(MODEL),
@@ -140,7 +140,7 @@ def read() -> Results:
             cost=_json(REPORTS / "cost.json"),
             calibration=_json(REPORTS / "conformal.json"),
             history=pd.read_csv(REPORTS / "history.csv"),
-            predictions=_csv(REPORTS / "predictions.csv"),
+            predictions=tables.read_predictions(),
             decades=pd.read_csv(REPORTS / "decades.csv"),
             subgroups=pd.read_csv(REPORTS / "subgroups.csv"),
             age_checks=pd.read_csv(REPORTS / "age_checks.csv"),
@@ -160,6 +160,9 @@ def read() -> Results:
         raise UserError(
             f"there is no {missing}, which the report shows: `dvc repro` makes it"
         ) from None
+    kept, rejected = len(found.people), len(found.rejected)
+    contracts.check_account(found.ingest["found"], kept, rejected, tables.REJECTED)
+    return found
 
 
 def _named(codes: pd.Series, names: Sequence[str]) -> pd.Series:
@@ -172,11 +175,6 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError:
         raise UserError(f"{path} is damaged: `dvc repro` makes it anew") from None
     return content
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    """Read a table whose empty fields are empty text."""
-    return pd.read_csv(path, keep_default_na=False)
 
 
 def _sha256(path: Path) -> str:

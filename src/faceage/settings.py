@@ -29,6 +29,13 @@ class Csv(Section):
     classes: str = Field(description="the grouping that class names belong to")
 
 
+class Identity(Section):
+    """A model that says whether two faces are one person's."""
+
+    model: str = Field(min_length=1, description="path of an .onnx file, or none")
+    similarity: float = Field(gt=0, le=1, description="cosine from which two are one person")
+
+
 class Data(Section):
     """Where the faces come from and which of them are used."""
 
@@ -42,6 +49,7 @@ class Data(Section):
     align: bool = Field(description="find the face of each photograph and align it")
     min_px: int = Field(ge=8, description="shortest side of a usable image in pixels")
     near_duplicate: float = Field(gt=0.9, le=1, description="correlation from which two are one")
+    identity: Identity
     conflicts: Literal["drop", "median", "keep"] = Field(
         description="what becomes of files of one picture that disagree about the age"
     )

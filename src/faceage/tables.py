@@ -19,6 +19,7 @@ CONFLICTS = Path("data/conflicts.csv")
 SPLIT = Path("data/split.csv")
 DOUBTS = Path("data/doubts.csv")
 SALIENCY = Path("data/saliency.parquet")
+PREDICTIONS = Path("reports/predictions.csv")
 
 __all__ = ["PARTS"]
 
@@ -92,6 +93,17 @@ def write_split(faces: pd.DataFrame) -> None:
 def write_doubts(ranked: pd.DataFrame) -> None:
     """Write doubts.csv: a row a face, the label that is most in doubt first."""
     write_csv(DOUBTS, contracts.check(ranked, contracts.DOUBTS, DOUBTS))
+
+
+def write_predictions(faces: pd.DataFrame) -> None:
+    """Write predictions.csv: a row a test face, the columns as `evaluation` names them."""
+    write_csv(PREDICTIONS, contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS))
+
+
+def read_predictions() -> pd.DataFrame:
+    """All rows of predictions.csv; a label that is not given is an empty text."""
+    faces = pd.read_csv(PREDICTIONS, keep_default_na=False, na_values={"age": [""]})
+    return contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS)
 
 
 def read_doubts() -> pd.DataFrame:
