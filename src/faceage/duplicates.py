@@ -107,9 +107,8 @@ def _indexed(plain: np.ndarray, views: np.ndarray) -> np.ndarray:
     pairs = []
     for view in views:
         ends, _, found = index.range_search(view / NORM, CANDIDATE)
-        pairs.append(
-            np.stack([np.repeat(np.arange(len(plain)), np.diff(ends.astype(int))), found], axis=1)
-        )
+        searched = np.repeat(np.arange(len(plain)), np.diff(ends.astype(int)))
+        pairs.append(np.stack([searched, found], axis=1))
     both = np.sort(np.concatenate(pairs), axis=1)
     return np.unique(both[both[:, 0] < both[:, 1]], axis=0)
 
