@@ -96,6 +96,17 @@ class Results:
         columns = [name for name in (*GENDERS, NOT_GIVEN) if name in counts.columns]
         return counts.loc[rows, columns]
 
+    def ages(self) -> dict[str, int]:
+        """Youngest, oldest and commonest age of all faces, in years, and how many have that."""
+        age = self.people["age"].astype(int)
+        commonest = int(age.mode()[0])
+        return {
+            "youngest": int(age.min()),
+            "oldest": int(age.max()),
+            "commonest": commonest,
+            "count": int((age == commonest).sum()),
+        }
+
     def best_epochs(self) -> pd.DataFrame:
         """The epoch whose weights were kept, of each member: rows of the history."""
         kept = pd.Series(self.model["training"]["best_epochs"], name="epoch")
