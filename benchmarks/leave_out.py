@@ -15,7 +15,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 from labelled_features import read
-from leakage import SEEDS, SHARES, ridge
+from leakage import SEEDS, SHARES
+from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from faceage import doubts, splitting
 from faceage.bootstrap import Resamples
@@ -54,10 +57,13 @@ def errors(faces, features, seed: int, planted: float):  # noqa: ANN001, ANN201
     labels[wrong] = random.permutation(ages[train])[: len(wrong)]
     judged = doubts.label_doubts(features[train], labels[train], groups[train], seed=0)
     trusted = train[np.argsort(judged["doubt"].to_numpy(), kind="stable")]
+    ridge = make_pipeline(StandardScaler(), RidgeCV(doubts.STRENGTHS))
+    strength = ridge.fit(features[train], labels[train])[-1].alpha_
+    same = make_pipeline(StandardScaler(), Ridge(strength))
     found = {}
     for share in (0.0, *LEFT_OUT):
         kept = trusted[: len(trusted) - round(share * len(trusted))]
-        predicted = ridge().fit(features[kept], labels[kept]).predict(features[test])
+        predicted = same.fit(features[kept], labels[kept]).predict(features[test])
         found[share] = np.abs(predicted.clip(0, None) - ages[test])
     return faces.loc[test, "group"], found
 

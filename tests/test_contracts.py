@@ -4,6 +4,8 @@ import hashlib
 import re
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import photo
 
@@ -60,6 +62,28 @@ def test_groups_are_nested(workspace):
         ContractBroken, match=r"column burst_group breaks .*the same for all of a near_"
     ):
         tables.write_faces([row(0), row(1, exact_group=shared, near_group=shared)])
+
+
+def test_types_are_checked_where_they_are_read(workspace):
+    tables.write_faces([row(0), row(1)])
+    whole = pq.read_table(tables.FACES)
+    ages = whole.column("age").cast(pa.string())
+    pq.write_table(whole.set_column(whole.schema.get_field_index("age"), "age", ages), tables.FACES)
+    with pytest.raises(ContractBroken, match="column age breaks the rule `of type int16`: "):
+        tables.read_faces()
+    pq.write_table(whole.drop_columns("race"), tables.FACES)
+    with pytest.raises(ContractBroken, match="column race is missing"):
+        tables.read_faces()
+
+
+def test_predictions_are_checked_where_they_are_read(workspace):
+    face = str(row(0)["face"])
+    told = pd.DataFrame({"face": [face], "path": ["0.jpg"], "age": [30], "cluster": [face]})
+    tables.write_predictions(told.assign(predicted=31.5))
+    assert tables.read_predictions()["predicted"].tolist() == [31.5]
+    told.assign(predicted=-2).to_csv(tables.PREDICTIONS, index=False)
+    with pytest.raises(ContractBroken, match=r"column predicted .*`0 or more` .*row 0: -2"):
+        tables.read_predictions()
 
 
 BROKEN_SPLITS = {

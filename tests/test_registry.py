@@ -41,7 +41,7 @@ def publish_model(spread: float, faces: int = 60) -> str:
     random = np.random.default_rng(7)
     age = random.integers(1, 90, faces)
     table = pd.DataFrame({"face": [f"{n:03}" for n in range(faces)], "age": age})
-    table["predicted"] = age + spread * random.choice([-1, 1], faces)
+    table["predicted"] = np.abs(age + spread * random.choice([-1, 1], faces))
     Path("reports").mkdir(exist_ok=True)
     table.to_csv("reports/predictions.csv", index=False)
     publish.main()

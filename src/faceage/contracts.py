@@ -2,6 +2,7 @@
 
 import pandas as pd
 from pandera import pandas as pa
+from pyarrow import Schema
 
 from faceage.reasons import Reason
 from faceage.stage import UserError
@@ -28,8 +29,8 @@ def _hash() -> pa.Check:
     return pa.Check.str_matches(r"^[0-9a-f]{64}$", error="a SHA-256 in hexadecimal")
 
 
-def _one_of(names: tuple[str, ...]) -> pa.Check:
-    return pa.Check.isin(names, error=f"one of {', '.join(names)}")
+def _one_of(values: tuple[str | bool, ...]) -> pa.Check:
+    return pa.Check.isin(values, error=f"one of {', '.join(map(str, values))}")
 
 
 def _nested(inner: str, outer: str) -> pa.Check:
@@ -52,7 +53,7 @@ FACES = pa.DataFrameSchema(
         "burst_group": pa.Column(checks=_hash()),
         "width": pa.Column(checks=_between(1, 50_000, " pixels")),
         "height": pa.Column(checks=_between(1, 50_000, " pixels")),
-        "synthetic": pa.Column(bool),
+        "synthetic": pa.Column(checks=_one_of((True, False))),
         "path": pa.Column(),
     },
     checks=[
@@ -108,9 +109,9 @@ PREDICTIONS = pa.DataFrameSchema(
         "path": pa.Column(),
         "age": pa.Column(checks=_between(0, 150, " years"), nullable=True),
         "cluster": pa.Column(checks=_hash()),
-        "predicted": pa.Column(float, checks=_not_negative(), required=False),
-        "low": pa.Column(float, checks=_not_negative(), required=False),
-        "high": pa.Column(float, checks=_not_negative(), required=False),
+        "predicted": pa.Column(checks=_not_negative(), required=False),
+        "low": pa.Column(checks=_not_negative(), nullable=True, required=False),
+        "high": pa.Column(checks=_not_negative(), nullable=True, required=False),
     },
     name="predictions",
 )
@@ -146,6 +147,19 @@ def check(table: pd.DataFrame, contract: pa.DataFrameSchema, where: object) -> p
         return contract.validate(table, lazy=True)
     except pa.errors.SchemaErrors as error:
         raise ContractBroken(f"{where}: {_in_words(table, error.failure_cases)}") from None
+
+
+def check_types(found: Schema, wanted: Schema, where: object) -> None:
+    """Raise `ContractBroken` unless a Parquet file has these columns of these types."""
+    for column in wanted:
+        if column.name not in found.names:
+            raise ContractBroken(f"{where}: column {column.name} is missing; {MEND}")
+        there = found.field(column.name).type
+        if there != column.type:
+            raise ContractBroken(
+                f"{where}: column {column.name} breaks the rule `of type {column.type}`: it is"
+                f" {there} in all rows; {MEND}"
+            )
 
 
 def check_same(name: str, left: pd.Series, right: pd.Series, where: str) -> None:

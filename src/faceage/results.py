@@ -161,7 +161,7 @@ def read() -> Results:
             robustness=pd.read_csv(REPORTS / "robustness.csv"),
             distribution=pd.read_csv(REPORTS / "distribution.csv"),
             rejected=tables.read_rejected(),
-            saliency=pd.read_parquet(tables.SALIENCY),
+            saliency=tables.read_saliency(),
             doubts=tables.read_doubts(),
             parts=tables.read_parts(),
             data_sha256=_sha256(tables.FACES),

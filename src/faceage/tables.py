@@ -106,6 +106,12 @@ def read_predictions() -> pd.DataFrame:
     return contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS)
 
 
+def read_saliency() -> pd.DataFrame:
+    """All rows of saliency.parquet."""
+    contracts.check_types(pq.read_schema(SALIENCY), SALIENCY_SCHEMA, SALIENCY)
+    return pq.read_table(SALIENCY).to_pandas()
+
+
 def read_doubts() -> pd.DataFrame:
     """All rows of doubts.csv, the label that is most in doubt first."""
     return contracts.check(pd.read_csv(DOUBTS), contracts.DOUBTS, DOUBTS)
@@ -119,6 +125,7 @@ def read_rejected() -> pd.DataFrame:
 
 def read_faces() -> pd.DataFrame:
     """All columns but the image bytes, with `path` in their place, in the file's order."""
+    contracts.check_types(pq.read_schema(FACES), FACES_SCHEMA, FACES)
     columns = [name for name in FACES_SCHEMA.names if name != "image"]
     # Read on its own, the field of a struct comes back as a column named after the field.
     faces = pq.read_table(FACES, columns=[*columns, "image.path"]).to_pandas()
