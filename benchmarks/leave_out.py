@@ -43,7 +43,8 @@ def main() -> None:
             change = [against_none(groups, by_share, share) for groups, by_share in runs]
             labels = f"{planted:.0%} wrong" if planted else "as they are"
             cells = " | ".join(f"{mae:.2f}" for mae in [*found, np.mean(found)])
-            print(f"| {labels} | {share:.0%} | {cells} | {', '.join(change)} |", flush=True)
+            against = ", ".join(change) if share else ""
+            print(f"| {labels} | {share:.0%} | {cells} | {against} |", flush=True)
 
 
 def errors(faces, features, seed: int, planted: float):  # noqa: ANN001, ANN201

@@ -192,7 +192,7 @@ def _in_words(table: pd.DataFrame, cases: pd.DataFrame) -> str:
     if first["schema_context"] == "DataFrameSchema":
         column, rule = rule.split(": ", 1)
     rule = {"field_uniqueness": "unique", "not_nullable": "given"}.get(rule, rule)
-    rows = [int(row) for row in broken["index"].dropna()]
+    rows = [int(row) for row in broken["index"].dropna()] or list(range(len(table)))
     given = table[column].tolist()
     values = [f"row {row}: {given[row]!r}" for row in rows[:ROWS]]
     return (

@@ -14,7 +14,9 @@ from PIL import Image
 from faceage import gallery, limits, measures, previous, repository
 from faceage.dotted import flatten
 from faceage.labels import (
+    APART,
     CLASSES,
+    DRAWN,
     GROUPINGS,
     METHODS,
     age_range,
@@ -160,7 +162,13 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
         "plural": plural,
         "signed": signed,
     }
-    environment.globals |= {"CLASSES": CLASSES, "GROUPINGS": GROUPINGS, "METHODS": METHODS}
+    environment.globals |= {
+        "APART": APART,
+        "CLASSES": CLASSES,
+        "DRAWN": DRAWN,
+        "GROUPINGS": GROUPINGS,
+        "METHODS": METHODS,
+    }
     return environment.get_template(template).render(context, **more)
 
 

@@ -101,15 +101,18 @@ def write_predictions(faces: pd.DataFrame) -> None:
 
 
 def read_predictions() -> pd.DataFrame:
-    """All rows of predictions.csv; a label that is not given is an empty text."""
-    faces = pd.read_csv(PREDICTIONS, keep_default_na=False, na_values={"age": [""]})
+    """All rows of predictions.csv; a gender or race that is not given is an empty text."""
+    missing = {name: [""] for name in ("age", "low", "high", "low_plain", "high_plain")}
+    faces = pd.read_csv(PREDICTIONS, keep_default_na=False, na_values=missing)
     return contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS)
 
 
 def read_saliency() -> pd.DataFrame:
     """All rows of saliency.parquet."""
-    contracts.check_types(pq.read_schema(SALIENCY), SALIENCY_SCHEMA, SALIENCY)
-    return pq.read_table(SALIENCY).to_pandas()
+    with SALIENCY.open("rb") as file:
+        table = pq.read_table(file)
+    contracts.check_types(table.schema, SALIENCY_SCHEMA, SALIENCY)
+    return table.to_pandas()
 
 
 def read_doubts() -> pd.DataFrame:
