@@ -74,7 +74,7 @@ class Reader(ABC):
     @cached_property
     def share(self) -> float:
         """Share of the images that are labelled."""
-        images = [name for name in self.images if PurePath(name).suffix.lower() in IMAGES]
+        images = [name for name in self.images if name.lower().endswith(IMAGES)]
         return sum(self._is_labelled(name) for name in images) / max(1, len(images))
 
     def _is_labelled(self, name: str) -> bool:
@@ -92,7 +92,7 @@ class UTKFace(Reader):
     shown = "26_1_0_20170116174525125.jpg"
 
     def labels(self, name: str) -> Labels:
-        name = PurePath(name).name
+        name = name.rpartition("/")[2]
         labels = utkface.parse(name)
         if labels is None:
             raise NoLabel(Reason.UNPARSEABLE)
