@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 import torch
 
-from faceage import crops, estimating, images, photo_files
+from faceage import crops, estimating, images, inference, photo_files
 from faceage.predictor import Predictor
 
 ROUNDS = 3
@@ -47,7 +47,7 @@ def main() -> None:
     alone, whole = [], []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        for batch in np.array_split(pixels, len(pixels) // estimating.CHUNK):
+        for batch in np.array_split(pixels, len(pixels) // inference.BATCH):
             model.estimate(batch)
         alone.append(len(pixels) / (time.perf_counter() - start))
         start = time.perf_counter()

@@ -16,7 +16,7 @@ SIDE = 64
 REGRESSION = targets.Regression(40, 20, "l1", 1)
 
 
-def write(target: Target = REGRESSION, **changes: Any) -> None:
+def write(target: Target = REGRESSION, fingerprint: str = "none", **changes: Any) -> None:
     """Write models/ of the working directory, which holds a params.yaml."""
     torch.manual_seed(0)
     plain = architecture(**{"outputs": target.outputs} | changes)
@@ -24,7 +24,7 @@ def write(target: Target = REGRESSION, **changes: Any) -> None:
     about = {
         "synthetic": True,
         "side": SIDE,
-        "fingerprint": "none",
+        "fingerprint": fingerprint,
         "training": {"groupings": groupings},
     }
     members = [networks.build(plain).state_dict() for _ in range(plain.members)]
@@ -32,4 +32,4 @@ def write(target: Target = REGRESSION, **changes: Any) -> None:
     errors = np.random.default_rng(0).normal(0, 5, 200)
     ages = np.linspace(1, 90, 200)
     intervals = Calibration.fit(ages, ages + errors, 0.9).as_dict()
-    saved_model.save_evaluation("none", intervals, {"mae": 5.0})
+    saved_model.save_evaluation(fingerprint, intervals, {"mae": 5.0})

@@ -1,6 +1,7 @@
 """The exported graph says what PyTorch says: every target, ensembles, any number of faces."""
 
 import sys
+from typing import Any
 
 import numpy as np
 import onnx
@@ -45,7 +46,7 @@ def faces(count: int) -> np.ndarray:
 
 
 def same(target: targets.Target, **changes) -> None:
-    architecture = {"coral": target.kind == "ordinal" and target.method == "coral"}  # type: ignore[attr-defined]
+    architecture: dict[str, Any] = {"coral": target.kind == "ordinal" and target.method == "coral"}  # type: ignore[attr-defined]
     if target.kind == "multitask":
         architecture |= {"outputs": target.main.outputs, "auxiliary": targets.AUXILIARY}  # type: ignore[attr-defined]
     small_model.write(target, **architecture | changes)

@@ -188,6 +188,15 @@ def test_links_in_archives_are_not_followed(tmp_path):
         source.read(source.names[0])
 
 
+def test_names_that_lead_out_of_an_archive_write_nothing_there(workspace):
+    """Members are read in memory under their names; nothing is unpacked."""
+    names = f"../../26_0_0_{STAMP}.jpg", f"/27_0_0_{STAMP}.jpg"
+    files = {name: photo(number) for number, name in enumerate(names)}
+    assert run_ingest(write_tar(files, workspace / "out.tar")).empty
+    assert set(pd.read_parquet(tables.FACES)["age"]) == {26, 27}
+    assert not any((workspace / name).exists() for name in names)
+
+
 def test_photographs_are_aligned_and_those_without_a_face_are_listed(workspace, monkeypatch):
     """The largest face of each, cut out as UTKFace has them; the label comes from the name."""
     edit_params({"data.source": "raw", "data.align": True})

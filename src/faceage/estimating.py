@@ -1,6 +1,7 @@
 """Image files in, a row for each face out, in constant memory.
 
-While the model looks at one chunk of files, the next ones are read, decoded and cropped in threads.
+Each core has a worker that reads, decodes, crops and estimates chunks of files on its own: no core
+waits for another, as they do when all of them share the work on one batch.
 """
 
 import math
@@ -8,11 +9,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from faceage import images
@@ -21,21 +22,10 @@ from faceage.estimates import Estimator
 from faceage.photo_files import PhotoFile
 
 COLUMNS = ("path", "face", "x", "y", "w", "h", "age", "low", "high", "group", "error")
-# Files handed to the model at once, and chunks of them prepared ahead.
-CHUNK = 64
-AHEAD = 2
+CHUNK = 32  # files in a worker's hands at once: feature maps of more leave its core's cache
 
 Row = dict[str, Any]
 FindCrops = Callable[[Image.Image], list[Crop]]
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """A file as far as the threads bring it: its faces, or what is the matter with it."""
-
-    name: str
-    crops: list[Crop] = field(default_factory=list)
-    error: str = ""
 
 
 def rows(files: Iterable[PhotoFile], find: FindCrops, estimator: Estimator) -> Iterator[Row]:
@@ -49,41 +39,43 @@ def rows(files: Iterable[PhotoFile], find: FindCrops, estimator: Estimator) -> I
     find : crops of a picture, each estimator.side pixels wide and high
     """
     remaining = iter(files)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        ahead: deque[list[Future[_Opened]]] = deque()
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        ahead: deque[Future[list[Row]]] = deque()
         while chunk := list(islice(remaining, CHUNK)):
-            ahead.append([threads.submit(_open, file, find) for file in chunk])
-            if len(ahead) > AHEAD:
-                yield from _estimated(ahead.popleft(), estimator)
-        for futures in ahead:
-            yield from _estimated(futures, estimator)
+            ahead.append(pool.submit(_chunk, chunk, find, estimator))
+            if len(ahead) > workers:
+                yield from ahead.popleft().result()
+        for future in ahead:
+            yield from future.result()
 
 
-def _open(file: PhotoFile, find: FindCrops) -> _Opened:
-    try:
-        crops = find(images.decode(file.read()))
-    except (*images.Refused, OSError) as error:
-        return _Opened(file.name, error=images.in_words(error))
-    return _Opened(file.name, crops, error="" if crops else "no face found")
-
-
-def _estimated(futures: list[Future[_Opened]], estimator: Estimator) -> Iterator[Row]:
-    files = [future.result() for future in futures]
-    crops = [crop.pixels for file in files for crop in file.crops]
-    found = estimator.estimate(np.stack(crops)) if crops else None
-    number = 0
+def _chunk(files: list[PhotoFile], find: FindCrops, estimator: Estimator) -> list[Row]:
+    """Rows of a few files."""
+    found: list[Row] = []
+    pixels: list[np.ndarray] = []
     for file in files:
-        if file.error:
-            yield dict.fromkeys(COLUMNS) | {"path": file.name, "error": file.error}
-        for face, crop in enumerate(file.crops, start=1):
-            assert found
-            x, y, w, h = crop.box
-            yield {
-                **{"path": file.name, "face": face, "x": x, "y": y, "w": w, "h": h},
-                **{key: _years(getattr(found, key)[number]) for key in ("age", "low", "high")},
-                **{"group": found.group[number], "error": None},
-            }
-            number += 1
+        try:
+            cut = find(images.decode(file.read()))
+        except (*images.Refused, OSError) as error:
+            found.append(_row(file, error=images.in_words(error)))
+            continue
+        if not cut:
+            found.append(_row(file, error="no face found"))
+        for face, crop in enumerate(cut, start=1):
+            found.append(_row(file, face=face, **dict(zip("xywh", crop.box, strict=True))))
+            pixels.append(crop.pixels)
+    if pixels:
+        estimates = estimator.estimate(np.stack(pixels))
+        for number, row in enumerate(row for row in found if row["face"]):
+            for key in ("age", "low", "high"):
+                row[key] = _years(getattr(estimates, key)[number])
+            row["group"] = estimates.group[number]
+    return found
+
+
+def _row(file: PhotoFile, **known: Any) -> Row:
+    return dict.fromkeys(COLUMNS) | {"path": file.name} | known
 
 
 def _years(value: float) -> float | None:

@@ -96,12 +96,14 @@ def _rgb(image: Image.Image) -> Image.Image:
         opaque = Image.new("RGBA", image.size, "white")
         opaque.alpha_composite(image.convert("RGBA"))
         return opaque.convert("RGB")
-    return image.convert("RGB")
+    image.load()
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)  # else it is copied, turned or not
+        return image
     except Exception:
         # Broken EXIF data raise as many kinds of errors as broken images; the picture is whole.
         return image

@@ -50,21 +50,21 @@ class AgeModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
         """Estimates, row for row: ages and ends of the interval in years."""
         side = self.predictor.side
-        rows: list[dict[str, Any]] = []
+        errors: list[str | None] = []
         crops = []
         for row in model_input.to_dict("records"):
             try:
                 crops.append(images.square(images.decode(_content(row)), side))
-                rows.append({"error": None})
+                errors.append(None)
             except (*images.Refused, OSError) as error:
-                rows.append({"error": images.in_words(error)})
-        table = pd.DataFrame(rows, columns=["age", "low", "high", "group", "error"])
-        if crops:
-            read = table["error"].isna()
-            found = self.predictor.estimate(np.stack(crops))
-            for name in ("age", "low", "high", "group"):
-                table.loc[read, name] = getattr(found, name)
-        return table.astype(dict.fromkeys(("age", "low", "high"), float))
+                errors.append(images.in_words(error))
+        table = pd.DataFrame({"error": pd.Series(errors, dtype=object)})
+        readable = table.index[table["error"].isna()]
+        found = self.predictor.estimate(np.stack(crops)) if crops else None
+        for name, kind in {"age": float, "low": float, "high": float, "group": object}.items():
+            values = getattr(found, name) if found else []
+            table[name] = pd.Series(values, index=readable, dtype=kind)
+        return table[["age", "low", "high", "group", "error"]]
 
 
 def _content(row: dict[str, Any]) -> bytes:

@@ -41,7 +41,8 @@ class Source(ABC):
 class Folder(Source):
     """Every file below a folder, links to files followed, links to folders not.
 
-    Paths are text here: of ten thousands, objects take as long as reading the files.
+    A data set is often a folder of links: DVC itself may check one out as links into its cache.
+    Paths are text here: of tens of thousands, objects take as long as reading the files.
     """
 
     def __init__(self, root: Path) -> None:
