@@ -15,7 +15,6 @@ depends on all images: a search with an index starts from nothing.
 
 from collections.abc import Iterator
 
-import faiss
 import numpy as np
 from PIL import Image
 from scipy.sparse import coo_matrix
@@ -57,15 +56,17 @@ def near_pairs(fingerprints: np.ndarray, threshold: float, known: int = 0) -> np
     -------
     int (pairs, 2) : rows of the fingerprints, the smaller one first, in ascending order.
     """
-    plain = _views_of_all(fingerprints, FINE, CROPS[:1])[:, 0]
+    rows, pairs = np.unique(_candidates(fingerprints, known), return_inverse=True)
+    candidates = fingerprints[rows]
+    plain = _views_of_all(candidates, FINE, CROPS[:1])[:, 0]
     either_way = np.stack([plain, _mirrored(plain, FINE)])
     found = [np.empty((0, 2), dtype=int)]
-    for image, others in _with_partners(_candidates(fingerprints, known)):
-        views = _views(fingerprints[image], FINE, CROPS)
+    for image, others in _with_partners(pairs.reshape(-1, 2)):
+        views = _views(candidates[image], FINE, CROPS)
         best = (views @ either_way[:, others].transpose(0, 2, 1)).max(axis=(0, 1))
         near = others[best >= threshold * NORM**2]
         found.append(np.stack([np.full(len(near), image), near], axis=1))
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    return np.unique(np.sort(rows[np.concatenate(found)], axis=1), axis=0)
 
 
 def connected(count: int, pairs: np.ndarray) -> np.ndarray:
@@ -98,6 +99,8 @@ def _compared(plain: np.ndarray, views: np.ndarray, known: int) -> np.ndarray:
 
 def _indexed(plain: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Nearly every such pair: plain views lie in cells, of which only the nearest are searched."""
+    import faiss  # noqa: PLC0415 (few need it, and it is slow to load)
+
     cells = max(1, min(round(CELLS * len(plain) ** 0.5), len(plain) // OCCUPANTS))
     index = faiss.index_factory(plain.shape[1], f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
     faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(1, round(PROBED * cells)))
@@ -123,7 +126,7 @@ def _with_partners(pairs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _views_of_all(fingerprints: np.ndarray, side: int, crops: Crops) -> np.ndarray:
-    starts = range(0, len(fingerprints), BLOCK)
+    starts = range(0, max(1, len(fingerprints)), BLOCK)
     blocks = [_views(fingerprints[start : start + BLOCK], side, crops) for start in starts]
     return np.concatenate(blocks)
 

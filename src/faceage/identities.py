@@ -9,7 +9,6 @@ it is.
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 
 from faceage import images, repository
@@ -36,6 +35,8 @@ class Embedder:
     """
 
     def __init__(self, model: str) -> None:
+        import onnxruntime  # noqa: PLC0415 (few need it, and it is slow to load)
+
         path = find(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # the threads that call it are as many as there are cores

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -72,22 +73,25 @@ def inspect(
     kept: list[Candidate] = []
     rejected = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
     looks: dict[str, Look | Unusable] = {}
-    embed = identities.embedder(data.identity.model)
-
-    def seen(content: bytes | Unreadable) -> tuple[str, Look | Unusable]:
-        if isinstance(content, Unreadable):
-            return "", Unusable(Reason.UNREADABLE, str(content))
-        face = hashlib.sha256(content).hexdigest()
-        return face, earlier.looks.get(face) or look(content, data.align, embed)
-
+    decode = partial(look, align=data.align, embed=identities.embedder(data.identity.model))
     names = bar(reader.images, "ingest", "file")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for chunk in _chunks(iter(names)):
-            contents = [_read(source, name) for name in chunk]
-            for path, (face, shown) in zip(chunk, threads.map(seen, contents), strict=True):
-                if face:
-                    looks[face] = shown
-                item = _judge(path, face, shown, reader, data)
+            face_of, new = {}, {}
+            for path in chunk:
+                try:
+                    content = source.read(path)
+                except Unreadable as error:
+                    rejected.append(_rejected(path, Reason.UNREADABLE, str(error)))
+                    continue
+                face = face_of[path] = hashlib.sha256(content).hexdigest()
+                if face in earlier.looks:
+                    looks[face] = earlier.looks[face]
+                elif face not in looks:
+                    new[face] = content
+            looks |= zip(new, threads.map(decode, new.values()), strict=True)
+            for path, face in face_of.items():
+                item = _judge(path, face, looks[face], reader, data)
                 if isinstance(item, Candidate):
                     kept.append(item)
                 else:
@@ -195,34 +199,27 @@ def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _read(source: Source, name: str) -> bytes | Unreadable:
-    try:
-        return source.read(name)
-    except Unreadable as error:
-        return error
-
-
 def _judge(
     path: str, face: str, shown: Look | Unusable, reader: Reader, data: Data
 ) -> Candidate | Rejected:
     """Accept one file or give the first reason against it."""
-
-    def reject(reason: Reason, detail: str = "") -> Rejected:
-        return Rejected(_printable(path), reason, _printable(detail))
-
     if isinstance(shown, Unusable):
-        return reject(shown.reason, shown.detail)
+        return _rejected(path, shown.reason, shown.detail)
     try:
         labels = reader.labels(path)
     except NoLabel as error:
-        return reject(error.reason, str(error))
+        return _rejected(path, error.reason, str(error))
     if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
-        return reject(Reason.AGE, f"age {labels.age}")
+        return _rejected(path, Reason.AGE, f"age {labels.age}")
     if min(shown.width, shown.height) < data.min_px:
-        return reject(Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
+        return _rejected(path, Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
     if shown.aligned == b"":
-        return reject(Reason.NO_FACE)
+        return _rejected(path, Reason.NO_FACE)
     return Candidate(path, face, labels, shown)
+
+
+def _rejected(path: str, reason: Reason, detail: str = "") -> Rejected:
+    return Rejected(_printable(path), reason, _printable(detail))
 
 
 def _printable(text: str) -> str:

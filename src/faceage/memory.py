@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import faiss
 import numpy as np
 import PIL
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pyarrow import feather
 
 from faceage import alignment, crops, detection, duplicates, identities, images, looks
 from faceage.looks import Look, Unusable
@@ -53,7 +52,7 @@ class Memory:
 def recall(data: Data) -> Memory:
     """What is remembered of the source; nothing where that is of other code, or damaged."""
     try:
-        table = pq.read_table(_place(data))
+        table = feather.read_table(_place(data), memory_map=True)
     except (OSError, pa.ArrowInvalid):
         return Memory()
     known = table.schema.metadata or {}
@@ -80,7 +79,7 @@ def remember(data: Data, memory: Memory, earlier: Memory) -> None:
     ]
     schema = SCHEMA.with_metadata({b"code": _code(data), b"near_duplicate": _threshold(data)})
     with whole_file(_place(data)) as part:
-        pq.write_table(pa.Table.from_pylist(rows, schema), part, compression="none")
+        feather.write_feather(pa.Table.from_pylist(rows, schema), part, "uncompressed")
 
 
 def compare(found: Mapping[str, Look | Unusable], earlier: Memory, data: Data) -> Memory:
@@ -110,7 +109,7 @@ def _pictures(found: Mapping[str, Look | Unusable]) -> dict[str, Look]:
 def _place(data: Data) -> Path:
     of = f"{data.align}:{data.identity.model}:{data.source}"
     name = hashlib.sha256(of.encode()).hexdigest()[:16]
-    return root() / ".ingest" / f"{name}.parquet"
+    return root() / ".ingest" / f"{name}.feather"
 
 
 def _threshold(data: Data) -> bytes:
@@ -119,7 +118,7 @@ def _threshold(data: Data) -> bytes:
 
 def _code(data: Data) -> bytes:
     """Hash of all that decides what a look at a file gives."""
-    digest = hashlib.sha256(f"{PIL.__version__} {np.__version__} {faiss.__version__}".encode())
+    digest = hashlib.sha256(f"{PIL.__version__} {np.__version__}".encode())
     for module in (alignment, crops, detection, duplicates, identities, images, looks):
         digest.update(Path(str(module.__file__)).read_bytes())
     if data.identity.model != "none":
