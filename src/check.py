@@ -2,14 +2,15 @@
 
     python src/check.py
 
-Reads  params.yaml and what it points to: the data source, the model's name, the weights
+Reads  params.yaml and what it points to: the data source, the model's name, the weights, the model
+       of identities
 Writes data/checked.txt, always the same: the other stages wait for it, and rerun only for reasons
        of their own
 """
 
 from pathlib import Path
 
-from faceage import networks, sources
+from faceage import identities, networks, sources
 from faceage.optimisation import Schedule, make_optimizer
 from faceage.outputs import whole_file
 from faceage.params import Params, load
@@ -18,13 +19,14 @@ from faceage.targets import AUXILIARY
 
 
 def main() -> None:
-    """Check keys and values, then build network and optimiser and open the source as a trial."""
+    """Check keys and values, then build and open on trial what they name."""
     params = load(Params)
     outputs = 1 + AUXILIARY if params.target.gender or params.target.race else 1
     architecture = networks.resolve(params.model, params.train, params.target, outputs)
     network = networks.build(architecture, params.weights)
     optimizer = make_optimizer(network, params.train, params.train.lr)
     Schedule(optimizer, params.train, epochs=1, steps=1)
+    identities.embedder(params.data.identity.model)
     if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
         with sources.open_source(params.data.source):
             pass

@@ -64,6 +64,7 @@ def main() -> None:
         write_json("reports/conformal.json", measured.conformal)
         saved_model.save_evaluation(about["fingerprint"], measured.conformal, headline["test"])
         write_json("reports/cost.json", costs)
+        tables.write_predictions(measured.predictions)
         for name, columns in evaluation.TABLES.items():
             table = measured.tables.get(name, pd.DataFrame(columns=columns))
             write_csv(f"reports/{name}.csv", table)

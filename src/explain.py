@@ -6,8 +6,6 @@ Reads  models/, data/faces.parquet, reports/predictions.csv
 Writes data/saliency.parquet: HiResCAM of the worst and of typical test faces
 """
 
-import pandas as pd
-
 from faceage import faces, saliency, saved_model, selection, tables
 from faceage.stage import run
 
@@ -16,7 +14,7 @@ EACH = 6  # worst faces, and typical ones
 
 def main() -> None:
     """Pick the faces, compute their maps on the CPU, where they repeat bit for bit."""
-    predictions = pd.read_csv("reports/predictions.csv")
+    predictions = tables.read_predictions()
     if "error" not in predictions:
         tables.write_saliency([])
         print("the faces have classes and no ages: none is missed by more than others, no maps")

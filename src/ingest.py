@@ -3,48 +3,60 @@
     python src/ingest.py
 
 Reads  data.source (a folder, .tar, .tar.gz or .zip)
-Writes data/faces.parquet, data/rejected.csv, reports/ingest.json
+Writes data/faces.parquet, data/rejected.csv, data/conflicts.csv, reports/ingest.json
+What was decoded in an earlier run is remembered by its content: only new files are decoded.
 """
 
-import pandas as pd
-
-from faceage import intake, readers, tables
-from faceage.outputs import write_csv, write_json
+from faceage import conflicts, contracts, intake, memory, readers, tables
+from faceage.intake import Rejected
+from faceage.outputs import write_json
 from faceage.params import IngestParams, load
+from faceage.settings import Data
 from faceage.sources import open_source
 from faceage.stage import UserError, run
 
 
 def main() -> None:
-    """Inspect every file, resolve copies, group near-duplicates, write what is kept."""
+    """Inspect every file, resolve copies and conflicts, group the faces, write what is kept."""
     params = load(IngestParams)
     data = params.data
     with open_source(data.source) as source:
         reader = readers.choose(source, data, params.groupings)
-        print(f"layout {reader.layout}: {reader.share():.1%} of the images are labelled")
-        candidates, rejected = intake.inspect(source, reader, data)
-        kept, copies = intake.resolve_copies(candidates)
-        rejected += copies
-        assert len(kept) + len(rejected) == len(reader.images) + len(reader.absent), (
-            "a file was dropped in silence"
-        )
+        print(f"layout {reader.layout}: {reader.share:.1%} of the images are labelled")
+        earlier = memory.recall(data)
+        candidates, rejected, looks = intake.inspect(source, reader, data, earlier)
+        seen = memory.compare(looks, earlier, data)
+        memory.remember(data, seen, earlier)
+
+        copies = conflicts.resolve_copies(candidates, data.conflicts)
+        alike = intake.group(copies.kept, seen.near).near
+        resolved = conflicts.resolve_near(copies.kept, alike, data.conflicts)
+        kept, rejected = resolved.kept, rejected + copies.rejected + resolved.rejected
         if not kept:
-            reasons = intake.count_reasons(rejected)
-            raise UserError(
-                f"data.source: none of the {len(rejected)} files in {data.source} is usable:"
-                f" {', '.join(f'{n} {reason}' for reason, n in reasons.items())}; in the layout"
-                f" {reader.layout} faces come as {reader.shown}"
-            )
-        groups = intake.group_near_duplicates(kept, data.near_duplicate)
+            raise UserError(nothing_usable(data, reader, rejected))
+        groups = intake.group(kept, seen.near, data.identity.similarity)
         tables.write_faces(intake.rows(source, kept, groups))
 
-    columns = ["path", "reason", "detail"]
-    write_csv(tables.REJECTED, pd.DataFrame(sorted(rejected), columns=columns))
+    disagreements = sorted(copies.conflicts + resolved.conflicts)
+    tables.write_conflicts(disagreements)
+    tables.write_rejected(sorted(rejected))
     summary = intake.summary(data.source, reader.layout, kept, rejected, groups)
+    contracts.check_account(reader.found, len(kept), len(rejected), tables.FACES)
+    summary["conflicts"] = conflicts.summary(data.conflicts, disagreements)
     write_json("reports/ingest.json", summary)
     print(f"kept {summary['kept']} of {summary['found']} files from {data.source}")
     for reason, count in summary["rejected"].items():
         print(f"{count:7} rejected: {reason}")
+
+
+def nothing_usable(data: Data, reader: readers.Reader, rejected: list[Rejected]) -> str:
+    """Say why no file is used, and what faces look like in this layout."""
+    reasons = intake.count_reasons(rejected)
+    return (
+        f"data.source: none of the {len(rejected)} files in {data.source} is usable:"
+        f" {', '.join(f'{n} {reason}' for reason, n in reasons.items())}; in the layout"
+        f" {reader.layout} faces come as {reader.shown}"
+    )
 
 
 if __name__ == "__main__":

@@ -7,14 +7,10 @@ Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, a
        `promote: on` a registered version called champion
 """
 
-import pandas as pd
-
-from faceage import registry, saved_model, tracking
+from faceage import registry, saved_model, tables, tracking
 from faceage.outputs import whole_file
 from faceage.params import PublishParams, load
 from faceage.stage import UserError, run
-
-PREDICTIONS = "reports/predictions.csv"
 
 
 def main() -> None:
@@ -23,10 +19,10 @@ def main() -> None:
     about = saved_model.describe()
     with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
         print("logging the model", flush=True)
-        model = registry.log(tracked, saved_model.FOLDER, PREDICTIONS)
+        model = registry.log(tracked, saved_model.FOLDER, tables.PREDICTIONS)
         outcome = "logged to MLflow" if model else "not logged: tracking is off"
         if params.promote and model:
-            predictions = pd.read_csv(PREDICTIONS, keep_default_na=False)
+            predictions = tables.read_predictions()
             if "predicted" not in predictions:
                 raise UserError(
                     "promote: a model of classes has no errors in years to compare; set it to off"

@@ -1,10 +1,12 @@
-"""Stage `report`: draw what was measured, bind it into one self-contained page and a model card.
+"""Stage `report`: draw what was measured, bind it into one self-contained page and two cards.
 
     python src/report.py
 
 Reads  what the stages before it wrote under reports/, models/model.json, data/faces.parquet,
-       data/saliency.parquet, data/split.csv, data/rejected.csv, dvc.lock and the git history
-Writes reports/figures/, reports/report.html, reports/model_card.md; logs reports/ to MLflow
+       data/saliency.parquet, data/split.csv, data/rejected.csv, data/doubts.csv, dvc.lock and the
+       git history
+Writes reports/figures/, reports/report.html, reports/model_card.md, reports/data_card.md; logs
+       reports/ to MLflow
 """
 
 from faceage import figures, gallery, page, results, themes, tracking
@@ -37,9 +39,11 @@ def main() -> None:
         part.write_text(page.page(found, params, pictures, faces), encoding="utf-8")
     with whole_file("reports/model_card.md") as part:
         part.write_text(page.model_card(found, params), encoding="utf-8")
+    with whole_file("reports/data_card.md") as part:
+        part.write_text(page.data_card(found, params), encoding="utf-8")
     with tracking.continue_run(params.tracking, found.model["fingerprint"]) as tracked:
         tracked.log_file("reports", "reports")
-    print("wrote reports/report.html, reports/model_card.md and reports/figures/")
+    print("wrote reports/report.html, model_card.md and data_card.md, and reports/figures/")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Stage `split`: assign each face to train, val or test, near-duplicates always to the same part.
+"""Stage `split`: assign each face to train, val or test, those of a group always to the same part.
 
     python src/split.py
 
@@ -7,7 +7,7 @@ Writes data/split.csv, reports/split.json
 """
 
 from faceage import splitting, tables
-from faceage.outputs import write_csv, write_json
+from faceage.outputs import write_json
 from faceage.params import SplitParams, load
 from faceage.stage import UserError, run
 
@@ -19,6 +19,7 @@ def main() -> None:
     shares = {part: getattr(split, part) for part in tables.PARTS}
 
     faces = tables.read_faces()
+    faces["group"] = faces["face" if split.groups == "none" else f"{split.groups}_group"]
     ages, classes = faces["age"], faces["age_class"]
     has_ages = bool(ages.notna().all())
     faces["bin"] = splitting.age_bins(ages, split.bin_years, split.min_bin) if has_ages else classes
@@ -30,12 +31,14 @@ def main() -> None:
             f"split: {len(faces)} faces in {faces['group'].nunique()} groups leave no face for"
             f" {' and '.join(missing)}; add faces to data.source or raise split.{missing[0]}"
         )
-    summary = splitting.summary(faces, shares)
-    write_csv(tables.SPLIT, faces[["face", "part"]].sort_values("face"))
+    summary = {"kept_whole": split.groups} | splitting.summary(faces, shares)
+    tables.write_split(faces)
     write_json("reports/split.json", summary)
     for part in tables.PARTS:
         share = (faces["part"] == part).mean()
         print(f"{part:5} {(faces['part'] == part).sum():6} faces, {share:.1%}")
+    for reason in splitting.uneven(faces, shares):
+        print(reason)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python src/train.py
 
-Reads  data/faces.parquet, data/split.csv (the parts train and val), weights
+Reads  data/faces.parquet, data/split.csv (the parts train and val), data/doubts.csv, weights
 Writes models/, reports/history.csv; logs to MLflow
 Killed at any moment and started again, it goes on from the last finished epoch.
 """
@@ -83,6 +83,7 @@ def main() -> None:
 def read_faces(params: TrainParams) -> tuple[Part, Part, bool]:
     """Decode the parts train and val; say whether any of their faces is synthetic."""
     parts = tables.read_parts()
+    parts["train"] = without_doubted(parts["train"], params.train.leave_out)
     if len(parts["train"]) < 2:
         raise UserError("train: the part train has fewer than 2 faces; add faces to data.source")
     side = faces.stored_side(pd.concat(parts.values()))
@@ -93,6 +94,15 @@ def read_faces(params: TrainParams) -> tuple[Part, Part, bool]:
         pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
         decoded.append(Part(pixels, targets.labels(table, classes)))
     return decoded[0], decoded[1], bool(parts["train"]["synthetic"].any())
+
+
+def without_doubted(train: pd.DataFrame, share: float) -> pd.DataFrame:
+    """The training faces but for a share of them, those whose labels are doubted most."""
+    if not share:
+        return train
+    ranked = tables.read_doubts()["face"]
+    doubted = ranked[ranked.isin(train["face"])].head(round(share * len(train)))
+    return train[~train["face"].isin(doubted)].reset_index(drop=True)
 
 
 def report_epoch(

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import settings
 from PIL import Image
 
 # Set before the project is imported: what it imports looks at them.
@@ -24,6 +25,10 @@ for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELIN
 
 from faceage import metrics, networks  # noqa: E402
 from faceage.age_bins import bin_index  # noqa: E402
+
+# A busy machine is no fault of the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parents[1]
 

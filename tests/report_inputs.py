@@ -69,10 +69,12 @@ def write(
     tables.write_faces(rows)
     table = tables.read_faces()
     middle = (faces - test) * 7 // 8
+    table["group"] = table["near_group"]
     table["part"] = ["test"] * test + ["train"] * middle + ["val"] * (faces - test - middle)
-    write_csv(root / tables.SPLIT, table[["face", "part"]])
-    write_json(root / "reports/split.json", _split(table))
+    tables.write_split(table)
+    write_json(root / "reports/split.json", {"kept_whole": "burst"} | _split(table))
     _write_ingest(root, faces, synthetic)
+    _write_doubts(table)
     _write_model(root, table, epochs, synthetic, target)
     predictions = _write_evaluation(root, tables.read_parts(), random, synthetic, target)
     _write_saliency(predictions if saliency and not classes else None)
@@ -118,7 +120,7 @@ def _row(
         "age_class": None,
         "gender": gender,
         "race": race if number % 40 and gender is not None else None,
-        "group": face,
+        **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
         "width": 96,
         "height": 96,
         "synthetic": synthetic,
@@ -158,14 +160,30 @@ def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
     write_csv(root / tables.REJECTED, pd.DataFrame(rejected))
     content = {
         "source": "data/sample",
+        "layout": "utkface",
         "synthetic": synthetic,
         "found": faces + sum(reasons.values()),
         "kept": faces,
         "rejected": reasons,
         "missing": {"gender": 0, "race": 6},
         "near_duplicates": {"groups": 24, "faces": 48},
+        "bursts": {"groups": 60, "faces": 150},
+        "conflicts": {
+            "policy": "drop",
+            "exact": {"groups": 2, "files": 4},
+            "near": {"groups": 1, "files": 2},
+        },
     }
     write_json(root / "reports/ingest.json", content)
+
+
+def _write_doubts(table: pd.DataFrame) -> None:
+    found = table[["face", "path", "age"]].copy()
+    found["distance"] = np.linspace(0.5, 2.5, len(found))
+    predicted = found["age"].astype(float).add(10)
+    found["predicted"], found["usual_error"] = predicted, 5.0
+    found["doubt"] = (predicted - found["age"]) / 5 + found["distance"]
+    tables.write_doubts(found.sort_values("doubt", ascending=False))
 
 
 def _write_model(
@@ -211,6 +229,7 @@ def _write_evaluation(
         measured = evaluation.of_ages(settings, parts, target, logits_of, others)
         measured.tables["robustness"] = _robustness(len(test))
         measured.headline["robustness"] = {"mean_rise": 1.0, "n": len(test)}
+    tables.write_predictions(measured.predictions)
     for name, columns in evaluation.TABLES.items():
         table = measured.tables.get(name, pd.DataFrame(columns=columns))
         write_csv(root / f"reports/{name}.csv", table)
@@ -221,7 +240,7 @@ def _write_evaluation(
         "cores": 2, "latency_ms": 8.9, "throughput": 360.0, "px": 64,
     }  # fmt: skip
     write_json(root / "reports/cost.json", cost)
-    return measured.tables["predictions"]
+    return measured.predictions
 
 
 def _logits(target: targets.Target, ages: np.ndarray) -> torch.Tensor:

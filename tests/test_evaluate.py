@@ -13,7 +13,6 @@ from conftest import architecture, edit_params, photo
 
 import evaluate
 from faceage import networks, saved_model, tables, targets
-from faceage.outputs import write_csv
 
 REGRESSION = targets.Regression(40, 20, "l1", 1)
 NAMES = ("YOUNG", "MIDDLE", "OLD")
@@ -34,7 +33,7 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12, classes=False, target
                 "age": None if classes else int(random.integers(0, oldest)),
                 "gender": gender,
                 "race": None if number % 2 else 1,
-                "group": face,
+                **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
                 "width": 64,
                 "height": 64,
                 "synthetic": True,
@@ -42,7 +41,8 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12, classes=False, target
         )
     tables.write_faces(rows)
     parts = ["train"] * 20 + ["val"] * val_faces + ["test"] * test_faces
-    write_csv(tables.SPLIT, pd.DataFrame({"face": [row["face"] for row in rows], "part": parts}))
+    faces = [row["face"] for row in rows]
+    tables.write_split(pd.DataFrame({"face": faces, "group": faces, "part": parts}))
     torch.manual_seed(0)
     plain = architecture(outputs=target.outputs)
     weights = networks.build(plain).state_dict()

@@ -13,7 +13,6 @@ from torch import nn
 
 import explain
 from faceage import networks, saliency, saved_model, selection, tables, targets
-from faceage.outputs import write_csv
 
 PX = 32
 TARGET = targets.Regression(mean=40.0, sd=20.0, loss="l1", beta=1.0)
@@ -143,20 +142,23 @@ def test_no_face_is_shown_twice(count, worst, typical):
 
 def prepare(faces, model="test_resnet", px=PX):
     """Write the inputs of explain."""
-    rows, shown = [], []
+    rows: list[dict[str, object]] = []
+    shown = []
     for number in range(faces):
         content = photo(number)
         face = hashlib.sha256(content).hexdigest()
         rows.append(
             {
                 "face": face, "image": {"bytes": content, "path": f"{number}.jpg"},
-                "age": 30, "age_class": None, "gender": 0, "race": 0, "group": face,
+                "age": 30, "age_class": None, "gender": 0, "race": 0,
+                **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
                 "width": 64, "height": 64, "synthetic": True,
             }
         )  # fmt: skip
-        shown.append({"face": face, "age": 30, "predicted": 31.0 + number, "error": 1.0 + number})
+        about = {"face": face, "path": f"{number}.jpg", "age": 30, "cluster": face}
+        shown.append(about | {"predicted": 31.0 + number, "error": 1.0 + number})
     tables.write_faces(rows)
-    write_csv("reports/predictions.csv", pd.DataFrame(shown))
+    tables.write_predictions(pd.DataFrame(shown))
     torch.manual_seed(0)
     plain = architecture(model=model, px=px)
     weights = networks.build(plain).state_dict()

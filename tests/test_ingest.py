@@ -12,7 +12,7 @@ from conftest import edit_params, photo
 from PIL import Image
 
 import ingest
-from faceage import duplicates, images, sources, tables
+from faceage import images, sources, tables
 from faceage.alignment import LEFT_EYE, RIGHT_EYE
 from faceage.detection import find_faces
 from faceage.stage import UserError
@@ -195,39 +195,6 @@ def test_names_that_lead_out_of_an_archive_write_nothing_there(workspace):
     assert run_ingest(write_tar(files, workspace / "out.tar")).empty
     assert set(pd.read_parquet(tables.FACES)["age"]) == {26, 27}
     assert not any((workspace / name).exists() for name in names)
-
-
-def fingerprints(contents):
-    return np.stack([duplicates.fingerprint(images.decode(content)) for content in contents])
-
-
-def recompressed(content: bytes, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    images.decode(content).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def test_near_duplicates_are_joined_and_others_are_not():
-    originals = [photo(number, (128, 128)) for number in range(30)]
-    copies = [recompressed(content, 40) for content in originals[:10]]
-    groups = duplicates.near_groups(fingerprints(originals + copies), 0.98)
-    assert list(groups[30:]) == list(groups[:10])
-    assert len(set(groups)) == 30
-
-
-def test_the_search_in_blocks_is_exact(monkeypatch):
-    prints = fingerprints([photo(n % 40, (64, 64)) for n in range(70)])
-    whole = duplicates.near_groups(prints, 0.98)
-    monkeypatch.setattr(duplicates, "BLOCK", 7)
-    assert list(duplicates.near_groups(prints, 0.98)) == list(whole)
-
-
-def test_images_of_one_colour_resemble_nothing():
-    grey = [Image.new("RGB", (64, 64), (n, n, n)) for n in (10, 10, 200)]
-    groups = duplicates.near_groups(
-        np.stack([duplicates.fingerprint(image) for image in grey]), 0.98
-    )
-    assert len(set(groups)) == 3
 
 
 def test_photographs_are_aligned_and_those_without_a_face_are_listed(workspace, monkeypatch):

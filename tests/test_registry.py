@@ -40,8 +40,9 @@ def publish_model(spread: float, faces: int = 60) -> str:
     """Publish a model whose estimates miss the ages by so many years on average."""
     small_model.write(fingerprint=uuid.uuid4().hex)
     random = np.random.default_rng(7)
-    age = random.integers(1, 90, faces)
-    table = pd.DataFrame({"face": [f"{n:03}" for n in range(faces)], "age": age})
+    age = random.integers(10, 90, faces)
+    names = [f"{number:064x}" for number in range(faces)]
+    table = pd.DataFrame({"face": names, "path": names, "cluster": names, "age": age})
     table["predicted"] = age + spread * random.choice([-1, 1], faces)
     Path("reports").mkdir(exist_ok=True)
     table.to_csv("reports/predictions.csv", index=False)

@@ -38,7 +38,7 @@ CHARTS = {
     "scatter",
     "subgroups",
 }
-SHEETS = {"samples", "worst", "typical", "saliency"}
+SHEETS = {"samples", "doubted", "unlike", "worst", "typical", "saliency"}
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +102,23 @@ def test_page_needs_nothing_outside_itself(html):
 
 def test_page_embeds_light_and_dark_figures_and_the_faces(html):
     assert html.count("data:image/png;base64,") == 2 * len(CHARTS)
-    faces = gallery.SAMPLES + gallery.WORST + gallery.TYPICAL + 2 * 12
+    faces = gallery.SAMPLES + gallery.DOUBTED + gallery.UNLIKE
+    faces += gallery.WORST + gallery.TYPICAL + 2 * 12
     assert html.count("data:image/jpeg;base64,") == faces
 
 
 def test_sections_come_in_order(html):
-    wanted = ["verdict", "comparison", "data", "training", "predictions", "ages", "confusion"]
-    wanted += ["subgroups", "age_checks", "intervals", "robustness", "gallery", "cost", "reproduce"]
+    wanted = ["verdict", "comparison", "data", "labels", "training", "predictions", "ages"]
+    wanted += [
+        "confusion",
+        "subgroups",
+        "age_checks",
+        "intervals",
+        "robustness",
+        "gallery",
+        "cost",
+        "reproduce",
+    ]
     assert re.findall(r'<section id="(\w+)">', html) == wanted
 
 
@@ -222,6 +232,28 @@ def test_meagre_inputs_end_well_and_say_what_is_missing(name, html, tmp_path, mo
         assert not re.search(r"\bnan\b|\bNone\b(?! is not never)", document)
 
 
+def test_data_card_has_counts_licence_and_every_fault(made, found):
+    card = (made / "reports/data_card.md").read_text()
+    assert f"| files found | {found.ingest['found']:,} |" in card
+    assert f"| faces used | {found.ingest['kept']:,} |" in card
+    assert "MIT" in card
+    ages = found.ages()
+    assert (found.people["age"] == ages["commonest"]).sum() == ages["count"]
+    assert f"| commonest age: {ages['commonest']} | {ages['count']} face" in card
+    assert found.ingest["rejected"]
+    for reason, count in found.ingest["rejected"].items():
+        assert re.search(rf"\| {re.escape(reason)} \| {count} files? \|", card)
+    for fault in ("different ages", "near-duplicates", "the same person", "unlike the prediction"):
+        assert fault in card
+
+
+def test_data_card_of_real_faces_tells_where_they_are_from(found):
+    found.metrics["synthetic"] = False
+    card = page.data_card(found, params.load(params.ReportParams))
+    assert "non-commercial research only" in card
+    assert found.data_sha256 in card
+
+
 def test_few_very_old_faces_are_told(found):
     found.metrics["older"]["over_80"]["n"] = 3
     assert "Only 3 test faces of 80 or older: too few for a claim" in render(found)
@@ -235,9 +267,8 @@ def render(found: results.Results) -> str:
     Image.new("RGB", (16, 9)).save(buffer, "PNG")
     picture = page.Picture(buffer.getvalue(), buffer.getvalue())
     settings = params.load(params.ReportParams)
-    return page.page(
-        found, settings, dict.fromkeys(CHARTS, picture), gallery.Gallery([], [], [], {})
-    )
+    faces = gallery.Gallery([], [], [], [], [], {})
+    return page.page(found, settings, dict.fromkeys(CHARTS, picture), faces)
 
 
 def verdict_against(found: results.Results, ridge: tuple[float, float, float]) -> str:

@@ -66,4 +66,10 @@ def test_without_maps_there_is_no_sheet_of_them(found, chosen, tmp_path, monkeyp
     without = report_inputs.prepare(tmp_path, monkeypatch, faces=60, test=8, saliency=False)
     faces = gallery.choose(without)
     assert faces.saliency == {}
-    assert set(figures.sheets(without, faces)) == {"samples", "worst", "typical"}
+    assert set(figures.sheets(without, faces)) == {
+        "samples",
+        "doubted",
+        "unlike",
+        "worst",
+        "typical",
+    }

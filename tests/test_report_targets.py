@@ -26,7 +26,7 @@ def test_classes_without_ages(tmp_path, monkeypatch, cards):
         assert f'<section id="{chapter}">' not in page
     assert "Quadratic-weighted kappa" in cards()
     drawn = {path.stem for path in (tmp_path / "reports/figures").iterdir()}
-    assert drawn == {"people", "history", "confusion_stage", "samples"}
+    assert drawn == {"people", "history", "confusion_stage", "samples", "unlike"}
     for document in (page, cards()):
         assert ">nan<" not in document
         assert "None" not in document

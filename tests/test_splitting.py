@@ -1,6 +1,7 @@
 """Splits: the wanted ratios, no group on two sides, no dependence on the order of the files."""
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,6 +52,31 @@ def test_pairs_keep_the_ratios_within_a_point(data, seed):
     faces["part"] = splitting.assign(faces, SHARES, seed)
     for part, share in SHARES.items():
         assert abs((faces["part"] == part).mean() - share) <= 0.01
+
+
+POLICIES = ("none", "exact", "near", "burst")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@given(st.data(), st.integers(0, 1000))
+@settings(max_examples=40)
+def test_under_every_policy_groups_are_whole_and_a_missed_share_is_explained(policy, data, seed):
+    """Groups of each policy are joined from those of the one before, as ingest joins them."""
+    ages = data.draw(st.lists(st.integers(0, 90), min_size=20, max_size=300))
+    groups = list(range(len(ages)))
+    for _ in range(POLICIES.index(policy)):
+        into = data.draw(st.lists(st.integers(0, len(ages)), min_size=1, max_size=len(ages)))
+        groups = [into[number % len(into)] for number in groups]
+    faces = table(ages, groups)
+    faces["part"] = splitting.assign(faces, SHARES, seed)
+    assert (faces.groupby("group")["part"].nunique() == 1).all()
+    largest = faces["group"].value_counts().max()
+    missed = [p for p, s in SHARES.items() if abs((faces["part"] == p).mean() - s) > 0.01]
+    for part, share in SHARES.items():
+        assert abs((faces["part"] == part).sum() - share * len(faces)) <= 2 * largest
+    reasons = splitting.uneven(faces, SHARES)
+    assert [reason.split()[0] for reason in reasons] == missed
+    assert all(f"the largest has {largest} of {len(faces)} faces" in reason for reason in reasons)
 
 
 @given(age_lists, st.integers(0, 1000), st.randoms(use_true_random=False))

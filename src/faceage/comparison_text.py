@@ -77,7 +77,7 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.clustered:
         yield (
             "Intervals: paired bootstrap over"
-            f" {plural(comparison.overall.clusters, 'groups')} of near-duplicates."
+            f" {plural(comparison.overall.clusters, 'groups')} of the same picture or person."
         )
     else:
         yield (

@@ -24,7 +24,6 @@ from faceage.targets import Target
 
 # Columns of the tables; one that cannot be had is written without rows.
 TABLES = {
-    "predictions": ("face", "path", "age", "cluster"),
     "decades": ("decade", *metrics.COLUMNS),
     "subgroups": subgroups.COLUMNS,
     "age_checks": age_checks.THRESHOLD_COLUMNS,
@@ -41,6 +40,7 @@ class Measured:
     """The headline, the tables that could be had, and what makes intervals out of estimates."""
 
     headline: dict[str, Any]
+    predictions: pd.DataFrame
     tables: dict[str, pd.DataFrame]
     conformal: dict[str, Any]
 
@@ -96,7 +96,6 @@ def of_ages(
         "classification": classification.summary(scores),
     }
     measured = {
-        "predictions": predictions(test, predicted, intervals, classes, groupings),
         "decades": decades,
         "subgroups": groups,
         "age_checks": thresholds,
@@ -110,7 +109,8 @@ def of_ages(
         measured["distribution"] = levels
         score = distributions.crps(age, years, probabilities)
         headline["distribution"] = distributions.summary(levels, score)
-    return Measured(headline, measured, calibration.as_dict())
+    faces = predictions(test, predicted, intervals, classes, groupings)
+    return Measured(headline, faces, measured, calibration.as_dict())
 
 
 def of_classes(
@@ -139,7 +139,7 @@ def of_classes(
         measures |= {measure: float(hits.mean()), f"{measure}_low": low, f"{measure}_high": high}
     headline = {"test": measures, "classification": classification.summary(scores)}
     faces = predictions(test, None, pd.DataFrame(index=test.index), classes, params.groupings)
-    return Measured(headline, {"predictions": faces, "classification": scores}, {})
+    return Measured(headline, faces, {"classification": scores}, {})
 
 
 def ages(target: Target, logits: Tensor) -> np.ndarray:

@@ -68,11 +68,12 @@ def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
     test = found.test_faces
     titles = {
         "samples": "Samples of the data, from young to old",
+        "doubted": "Labels most in doubt, against out-of-fold predictions in years",
+        "unlike": "Faces furthest from the others in the feature space",
         "worst": "Largest errors: true → predicted age in years",
         "typical": "Typical errors: true → predicted age in years",
     }
-    shown = {"samples": faces.samples, "worst": faces.worst, "typical": faces.typical}
-    shown = {name: chosen for name, chosen in shown.items() if chosen}
+    shown = {name: getattr(faces, name) for name in titles if getattr(faces, name)}
     drawn: dict[str, Draw] = {
         name: partial(
             gallery.sheet, chosen, f"{titles[name]} (n = {plural(len(chosen), found.faces)})"

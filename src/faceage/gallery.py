@@ -19,6 +19,8 @@ from faceage.themes import WIDTH, Theme
 SAMPLES = 18
 WORST = 24
 TYPICAL = 12
+DOUBTED = 100
+UNLIKE = 24
 COLUMNS = 6
 SIDE = 144  # pixels of a face in the report
 JPEG_QUALITY = 85
@@ -44,10 +46,13 @@ class Face:
 class Gallery:
     """Samples of the data, the worst and typical estimates, and where the network looked.
 
+    doubted: faces whose labels are most in doubt; unlike: faces furthest from the others;
     saliency: for "worst" and "typical" each face followed by itself under its map; may be empty.
     """
 
     samples: list[Face]
+    doubted: list[Face]
+    unlike: list[Face]
     worst: list[Face]
     typical: list[Face]
     saliency: dict[str, list[Face]]
@@ -55,11 +60,14 @@ class Gallery:
 
 def choose(found: Results) -> Gallery:
     """Pick and decode all faces that are shown; samples only where there are no ages."""
+    unlike = _unlike(found.doubts)
     if not found.has_ages:
-        return Gallery(_samples(found.people), [], [], {})
+        return Gallery(_samples(found.people), [], unlike, [], [], {})
     typical = selection.typical(found.predictions, TYPICAL).sort_values(["age", "face"])
     return Gallery(
         samples=_samples(found.people),
+        doubted=_doubted(found.doubts) if found.has_doubts else [],
+        unlike=unlike,
         worst=_estimates(selection.worst(found.predictions, WORST)),
         typical=_estimates(typical),
         saliency=_explained(found.predictions, found.saliency),
@@ -109,6 +117,34 @@ def _age(row: Mapping[str, Any]) -> str:
 def _who(row: Mapping[str, str]) -> str:
     given = [row[label] for label in ("gender", "race") if row[label] != NOT_GIVEN]
     return ", ".join(given) or "no other label"
+
+
+def _doubted(doubts: pd.DataFrame) -> list[Face]:
+    rows = doubts.head(DOUBTED)
+    pixels = _pixels(rows["face"])
+    return [
+        Face(
+            path=row["path"],
+            pixels=pixels[row["face"]],
+            caption=f"labelled {row['age']:.0f}",
+            note=f"predicted {row['predicted']:.0f}",
+        )
+        for _, row in rows.iterrows()
+    ]
+
+
+def _unlike(doubts: pd.DataFrame) -> list[Face]:
+    rows = doubts.sort_values(["distance", "face"], ascending=[False, True]).head(UNLIKE)
+    pixels = _pixels(rows["face"])
+    return [
+        Face(
+            path=row["path"],
+            pixels=pixels[row["face"]],
+            caption=f"{row['distance']:.1f} times",
+            note="the mean distance",
+        )
+        for _, row in rows.iterrows()
+    ]
 
 
 def _estimates(rows: pd.DataFrame) -> list[Face]:

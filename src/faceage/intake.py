@@ -2,19 +2,22 @@
 
 import hashlib
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice, repeat
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+import pandas as pd
 
-from faceage import images, utkface
-from faceage.crops import find as find_crops
-from faceage.duplicates import fingerprint, near_groups
+from faceage import identities
+from faceage.bursts import burst_pairs
+from faceage.duplicates import connected
+from faceage.looks import ALIGNED_SIDE, Look, Unusable, look
+from faceage.memory import Memory
 from faceage.progress import bar
 from faceage.readers import Labels, NoLabel, Reader
 from faceage.reasons import Reason
@@ -23,8 +26,6 @@ from faceage.sources import Source, Unreadable
 
 # Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
 CHUNK = 256
-# Faces cut out of photographs are kept at the size of UTKFace's.
-ALIGNED_SIDE = 200
 
 
 class Rejected(NamedTuple):
@@ -37,76 +38,108 @@ class Rejected(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that decodes and is labelled."""
+    """A file that decodes and is labelled; face: sha256 of its bytes, hexadecimal."""
 
     path: str
-    face: str  # sha256 of the file's bytes, hexadecimal
+    face: str
     labels: Labels
-    width: int
-    height: int
-    synthetic: bool
-    fingerprint: np.ndarray
-    aligned: bytes | None = None  # the face as an image file, where it was cut out of a photograph
+    look: Look
+
+    @property
+    def name(self) -> str:
+        """The path as tables can hold it."""
+        return _printable(self.path)
 
 
-def inspect(source: Source, reader: Reader, data: Data) -> tuple[list[Candidate], list[Rejected]]:
-    """Read and decode every file once; files that are only listed count as found."""
-    found: list[Candidate | Rejected] = []
+@dataclass(frozen=True)
+class Groups:
+    """For each face the name of its group, by ever weaker evidence: the smallest face in it.
+
+    exact: the same pixels; near: near-duplicates too; burst: the same person, probably, too.
+    """
+
+    exact: list[str]
+    near: list[str]
+    burst: list[str]
+
+
+def inspect(
+    source: Source, reader: Reader, data: Data, earlier: Memory
+) -> tuple[list[Candidate], list[Rejected], dict[str, Look | Unusable]]:
+    """Read every file once, decode those not seen earlier; what is only listed counts as found.
+
+    Returns the usable files, the others, and what was seen of each content.
+    """
+    kept: list[Candidate] = []
+    rejected = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
+    looks: dict[str, Look | Unusable] = {}
+    decode = partial(look, align=data.align, embed=identities.embedder(data.identity.model))
     names = bar(reader.images, "ingest", "file")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for chunk in _chunks(iter(names)):
-            contents = [_read(source, name) for name in chunk]
-            found += threads.map(_inspect, chunk, contents, repeat(reader), repeat(data))
-    kept = [item for item in found if isinstance(item, Candidate)]
-    absent = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
-    return kept, [item for item in found if isinstance(item, Rejected)] + absent
+            face_of, new = {}, {}
+            for path in chunk:
+                try:
+                    content = source.read(path)
+                except Unreadable as error:
+                    rejected.append(_rejected(path, Reason.UNREADABLE, str(error)))
+                    continue
+                face = face_of[path] = hashlib.sha256(content).hexdigest()
+                if face in earlier.looks:
+                    looks[face] = earlier.looks[face]
+                elif face not in looks:
+                    new[face] = content
+            looks |= zip(new, threads.map(decode, new.values()), strict=True)
+            for path, face in face_of.items():
+                item = _judge(path, face, looks[face], reader, data)
+                if isinstance(item, Candidate):
+                    kept.append(item)
+                else:
+                    rejected.append(item)
+    return kept, rejected, looks
 
 
-def resolve_copies(found: list[Candidate]) -> tuple[list[Candidate], list[Rejected]]:
-    """Keep byte-identical files once, and none of them where they disagree about the age.
+def group(
+    kept: list[Candidate], near: frozenset[tuple[str, str]], similarity: float = 1.0
+) -> Groups:
+    """Join faces of the same pixels, near-duplicates, and what shows the same person.
 
-    A gender or race on which the copies disagree counts as missing.
+    Parameters
+    ----------
+    near : pairs of faces that are near-duplicates; others than those that are kept do not count
+    similarity : of embeddings from which on two faces are of one person
     """
-    copies: dict[str, list[Candidate]] = defaultdict(list)
-    for candidate in found:
-        copies[candidate.face].append(candidate)
-    kept, rejected = [], []
-    for first, *others in copies.values():
-        ages = sorted({_said_age(copy.labels) for copy in [first, *others]})
-        if len(ages) > 1:
-            detail = f"ages {', '.join(ages)}"
-            rejected += [Rejected(copy.path, Reason.CONFLICT, detail) for copy in [first, *others]]
-        else:
-            kept.append(_agreed(first, others))
-            detail = f"of {first.path}"
-            rejected += [Rejected(copy.path, Reason.COPY, detail) for copy in others]
-    return kept, rejected
+    faces = [candidate.face for candidate in kept]
+    row_of = {face: row for row, face in enumerate(faces)}
+    first_with: dict[str, int] = {}
+    same = [(first_with.setdefault(c.look.pixels, row), row) for row, c in enumerate(kept)]
+    exact = np.array(same, dtype=int).reshape(-1, 2)
+    rows = [(row_of[a], row_of[b]) for a, b in near if a in row_of and b in row_of]
+    alike = np.concatenate([exact, np.array(rows, dtype=int).reshape(-1, 2)])
+    people_alike = np.concatenate([alike, _same_people(kept, similarity)])
+    return Groups(*(_named(faces, pairs) for pairs in (exact, alike, people_alike)))
 
 
-def group_near_duplicates(kept: list[Candidate], threshold: float) -> list[str]:
-    """Name each face's group of near-identical images after the smallest face in it."""
-    numbers = near_groups(np.stack([candidate.fingerprint for candidate in kept]), threshold)
-    names: dict[int, str] = {}
-    for number, candidate in zip(numbers, kept, strict=True):
-        names[number] = min(names.get(number, candidate.face), candidate.face)
-    return [names[number] for number in numbers]
-
-
-def rows(source: Source, kept: list[Candidate], groups: list[str]) -> Iterator[dict[str, object]]:
+def rows(source: Source, kept: list[Candidate], groups: Groups) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
-    for candidate, group in zip(kept, groups, strict=True):
-        content = candidate.aligned or source.read(candidate.path)
+    for number, candidate in enumerate(kept):
+        labels, seen = candidate.labels, candidate.look
         yield {
             "face": candidate.face,
-            "image": {"bytes": content, "path": _printable(candidate.path)},
-            "age": candidate.labels.age,
-            "age_class": candidate.labels.age_class,
-            "gender": candidate.labels.gender,
-            "race": candidate.labels.race,
-            "group": group,
-            "width": candidate.width,
-            "height": candidate.height,
-            "synthetic": candidate.synthetic,
+            "image": {
+                "bytes": seen.aligned or source.read(candidate.path),
+                "path": candidate.name,
+            },
+            "age": labels.age,
+            "age_class": labels.age_class,
+            "gender": labels.gender,
+            "race": labels.race,
+            "exact_group": groups.exact[number],
+            "near_group": groups.near[number],
+            "burst_group": groups.burst[number],
+            "width": ALIGNED_SIDE if seen.aligned else seen.width,
+            "height": ALIGNED_SIDE if seen.aligned else seen.height,
+            "synthetic": seen.synthetic,
         }
 
 
@@ -117,18 +150,13 @@ def count_reasons(rejected: list[Rejected]) -> dict[str, int]:
 
 
 def summary(
-    origin: str,
-    layout: str,
-    kept: list[Candidate],
-    rejected: list[Rejected],
-    groups: list[str],
+    origin: str, layout: str, kept: list[Candidate], rejected: list[Rejected], groups: Groups
 ) -> dict[str, Any]:
-    """Content of reports/ingest.json."""
-    shared = [count for count in Counter(groups).values() if count > 1]
+    """Content of reports/ingest.json, but for the conflicts."""
     return {
         "source": origin,
         "layout": layout,
-        "synthetic": any(candidate.synthetic for candidate in kept),
+        "synthetic": any(candidate.look.synthetic for candidate in kept),
         "found": len(kept) + len(rejected),
         "kept": len(kept),
         "rejected": count_reasons(rejected),
@@ -137,8 +165,33 @@ def summary(
             "gender": sum(candidate.labels.gender is None for candidate in kept),
             "race": sum(candidate.labels.race is None for candidate in kept),
         },
-        "near_duplicates": {"groups": len(shared), "faces": sum(shared)},
+        "near_duplicates": _shared(groups.near),
+        "bursts": _shared(groups.burst),
     }
+
+
+def _same_people(kept: list[Candidate], similarity: float) -> np.ndarray:
+    """Pairs of bursts, and where there are embeddings of faces that are as similar as that."""
+    known = ["age", "gender", "race", "taken"]
+    people = pd.DataFrame([vars(candidate.labels) for candidate in kept], columns=known)
+    embeddings = [c.look.embedding for c in kept if c.look.embedding is not None]
+    if not embeddings:
+        return burst_pairs(people)
+    similar = identities.same_person(np.stack(embeddings), similarity)
+    return np.concatenate([burst_pairs(people), similar])
+
+
+def _shared(groups: list[str]) -> dict[str, int]:
+    counts = [count for count in Counter(groups).values() if count > 1]
+    return {"groups": len(counts), "faces": sum(counts)}
+
+
+def _named(faces: list[str], pairs: np.ndarray) -> list[str]:
+    numbers = connected(len(faces), pairs)
+    names: dict[int, str] = {}
+    for number, face in zip(numbers, faces, strict=True):
+        names[number] = min(names.get(number, face), face)
+    return [names[number] for number in numbers]
 
 
 def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
@@ -146,74 +199,27 @@ def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
         yield chunk
 
 
-def _read(source: Source, name: str) -> bytes | Unreadable:
-    try:
-        return source.read(name)
-    except Unreadable as error:
-        return error
-
-
-def _inspect(
-    path: str, content: bytes | Unreadable, reader: Reader, data: Data
+def _judge(
+    path: str, face: str, shown: Look | Unusable, reader: Reader, data: Data
 ) -> Candidate | Rejected:
-    """Accept one file or give the first reason against it; never raises."""
-
-    def reject(reason: Reason, detail: object = "") -> Rejected:
-        return Rejected(_printable(path), reason, _printable(str(detail)))
-
-    if isinstance(content, Unreadable):
-        return reject(Reason.UNREADABLE, content)
-    if not content:
-        return reject(Reason.EMPTY)
-    try:
-        image = images.decode(content)
-    except images.NotAnImage:
-        return reject(Reason.NOT_AN_IMAGE)
-    except images.TooManyPixels as error:
-        return reject(Reason.TOO_LARGE, error)
-    except images.Damaged as error:
-        return reject(Reason.TRUNCATED if error.truncated else Reason.DAMAGED, error)
+    """Accept one file or give the first reason against it."""
+    if isinstance(shown, Unusable):
+        return _rejected(path, shown.reason, shown.detail)
     try:
         labels = reader.labels(path)
     except NoLabel as error:
-        return reject(error.reason, error)
+        return _rejected(path, error.reason, str(error))
     if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
-        return reject(Reason.AGE, f"age {labels.age}")
-    if min(image.size) < data.min_px:
-        return reject(Reason.TOO_SMALL, f"{image.width}x{image.height} pixels")
-    aligned = None
-    if data.align:
-        crops = find_crops(image, "always", ALIGNED_SIDE)
-        if not crops:
-            return reject(Reason.NO_FACE)
-        face = Image.fromarray(crops[0].pixels)
-        face.info, image = image.info, face
-        aligned = images.encode(face)
-    return Candidate(
-        path=path,
-        face=hashlib.sha256(content).hexdigest(),
-        labels=labels,
-        width=image.width,
-        height=image.height,
-        synthetic=image.info.get("comment") == utkface.SYNTHETIC_COMMENT,
-        fingerprint=fingerprint(image),
-        aligned=aligned,
-    )
+        return _rejected(path, Reason.AGE, f"age {labels.age}")
+    if min(shown.width, shown.height) < data.min_px:
+        return _rejected(path, Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
+    if shown.aligned == b"":
+        return _rejected(path, Reason.NO_FACE)
+    return Candidate(path, face, labels, shown)
 
 
-def _said_age(labels: Labels) -> str:
-    return labels.age_class or f"{labels.age}"
-
-
-def _agreed(first: Candidate, others: list[Candidate]) -> Candidate:
-    genders = {copy.labels.gender for copy in [first, *others]} - {None}
-    races = {copy.labels.race for copy in [first, *others]} - {None}
-    labels = replace(
-        first.labels,
-        gender=genders.pop() if len(genders) == 1 else None,
-        race=races.pop() if len(races) == 1 else None,
-    )
-    return replace(first, labels=labels)
+def _rejected(path: str, reason: Reason, detail: str = "") -> Rejected:
+    return Rejected(_printable(path), reason, _printable(detail))
 
 
 def _printable(text: str) -> str:

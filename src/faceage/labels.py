@@ -14,6 +14,19 @@ NOT_GIVEN = "not given"
 # What the groupings of people, the groupings of ages and the kinds of interval are called.
 GROUPINGS = {"gender": "Gender", "race": "Ethnicity", "gender_race": "Gender and ethnicity"}
 CLASSES = {"group": "age group", "stage": "stage of life", "decade": "decade"}
+# By split.groups: what a bootstrap draws, and what is true of the parts.
+DRAWN = {
+    "none": "faces one by one",
+    "exact": "whole groups of identical pictures",
+    "near": "whole groups of near-duplicates",
+    "burst": "whole groups of near-duplicates and bursts of the same person",
+}
+APART = {
+    "none": "the same picture may lie in two parts",
+    "exact": "identical pictures never lie in two parts, near-duplicates may",
+    "near": "near-duplicates never lie in two parts",
+    "burst": "near-duplicates and bursts of the same person never lie in two parts",
+}
 METHODS = {"plain": "one width for all", "by_age": "a width by age"}
 
 # How a value is written.

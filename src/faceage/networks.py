@@ -134,6 +134,25 @@ def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> A
     )
 
 
+def for_features(model: str, px: int) -> Architecture:
+    """A network of which only the backbone is used: at `px`, or its own size if it has but one."""
+    config = _config(model)
+    return Architecture(
+        model=model,
+        px=config.input_size[-1] if config.fixed_input_size else px,
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+        hidden=(),
+        dropout=0.0,
+        init="default",
+        outputs=1,
+        coral=False,
+        auxiliary=0,
+        members=1,
+        flip_average=False,
+    )
+
+
 def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
     """Build one member with `weights` in its backbone and a fresh head, channels last.
 

@@ -1,4 +1,4 @@
-"""What the templates are given, and the two documents made with them: the page, the model card."""
+"""What the templates are given, and the documents made with them: the page and two cards."""
 
 import base64
 import io
@@ -14,7 +14,9 @@ from PIL import Image
 from faceage import gallery, limits, measures, previous, repository
 from faceage.dotted import flatten
 from faceage.labels import (
+    APART,
     CLASSES,
+    DRAWN,
     GROUPINGS,
     METHODS,
     age_range,
@@ -34,6 +36,7 @@ CHAPTERS = {
     "verdict": "",
     "comparison": "Comparison",
     "data": "Data",
+    "labels": "Labels",
     "training": "Training",
     "predictions": "Predictions",
     "ages": "Error by age",
@@ -50,6 +53,7 @@ CHAPTERS = {
 CHAPTERS_OF_CLASSES = {
     "verdict_of_classes": "",
     "data_of_classes": "Data",
+    "labels": "Labels",
     "training": "Training",
     "confusion": "Confusion",
     "cost": "Cost",
@@ -94,6 +98,11 @@ def model_card(found: Results, params: ReportParams) -> str:
     """The model card as Markdown, with the sections of Mitchell et al. 2019."""
     template = "model_card.md.j2" if found.has_ages else "model_card_of_classes.md.j2"
     return _render(template, _context(found, params))
+
+
+def data_card(found: Results, params: ReportParams) -> str:
+    """What is known of the data, its faults, and what was done about each, as Markdown."""
+    return _render("data_card.md.j2", _context(found, params))
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -153,7 +162,13 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
         "plural": plural,
         "signed": signed,
     }
-    environment.globals |= {"CLASSES": CLASSES, "GROUPINGS": GROUPINGS, "METHODS": METHODS}
+    environment.globals |= {
+        "APART": APART,
+        "CLASSES": CLASSES,
+        "DRAWN": DRAWN,
+        "GROUPINGS": GROUPINGS,
+        "METHODS": METHODS,
+    }
     return environment.get_template(template).render(context, **more)
 
 

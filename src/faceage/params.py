@@ -52,6 +52,15 @@ class SplitParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class DoubtParams:
+    """What the stage doubt may read."""
+
+    seed: int
+    model: str
+    weights: str
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainParams:
     """What the stage train may read."""
 
@@ -99,6 +108,7 @@ View = TypeVar(
     SampleParams,
     IngestParams,
     SplitParams,
+    DoubtParams,
     TrainParams,
     EvaluateParams,
     ReportParams,

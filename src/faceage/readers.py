@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 from typing import ClassVar
 
@@ -28,13 +29,15 @@ IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 class Labels:
     """What a source says of a face; `None` where it says nothing usable.
 
-    age in years, or age_class, the name of an age group; gender and race: codes as in `utkface`.
+    age in years, or age_class, the name of an age group; gender and race: codes as in `utkface`;
+    taken: when, in seconds.
     """
 
     age: int | None = None
     age_class: str | None = None
     gender: int | None = None
     race: int | None = None
+    taken: float | None = None
 
 
 class NoLabel(Exception):
@@ -68,9 +71,10 @@ class Reader(ABC):
     def labels(self, name: str) -> Labels:
         """Labels of a file of the source; raises `NoLabel`."""
 
+    @cached_property
     def share(self) -> float:
         """Share of the images that are labelled."""
-        images = [name for name in self.images if PurePath(name).suffix.lower() in IMAGES]
+        images = [name for name in self.images if name.lower().endswith(IMAGES)]
         return sum(self._is_labelled(name) for name in images) / max(1, len(images))
 
     def _is_labelled(self, name: str) -> bool:
@@ -88,10 +92,11 @@ class UTKFace(Reader):
     shown = "26_1_0_20170116174525125.jpg"
 
     def labels(self, name: str) -> Labels:
-        labels = utkface.parse(PurePath(name).name)
+        name = name.rpartition("/")[2]
+        labels = utkface.parse(name)
         if labels is None:
             raise NoLabel(Reason.UNPARSEABLE)
-        return Labels(age=labels.age, gender=labels.gender, race=labels.race)
+        return Labels(labels.age, None, labels.gender, labels.race, utkface.taken(name))
 
 
 class AgeFolders(Reader):
@@ -164,11 +169,11 @@ def choose(source: Source, data: Data, groupings: Mapping[str, Grouping]) -> Rea
     if any(name.lower().endswith(".csv") for name in source.names):
         return Csv(source, data, groupings)
     readers = [READERS[layout](source, data, groupings) for layout in ("utkface", "age_folders")]
-    best = max(readers, key=lambda reader: reader.share())
-    if best.share() < RECOGNISED:
+    best = max(readers, key=lambda reader: reader.share)
+    if best.share < RECOGNISED:
         known = "; ".join(f"{reader.layout}, {reader.shown}" for reader in READERS.values())
         raise UserError(
-            f"data.layout: none is found in {data.source} ({best.share():.0%} of the images are"
+            f"data.layout: none is found in {data.source} ({best.share:.0%} of the images are"
             f" labelled as in {best.layout}); known: {known}; name one to use what it finds"
         )
     return best

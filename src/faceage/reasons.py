@@ -22,3 +22,4 @@ class Reason(StrEnum):
     NO_FACE = "no face found"
     COPY = "byte-identical copy"
     CONFLICT = "byte-identical copies with conflicting ages"
+    NEAR_CONFLICT = "near-duplicates with conflicting ages"

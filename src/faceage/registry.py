@@ -24,7 +24,7 @@ REQUIREMENTS = (
 )
 
 
-def log(run: Run, folder: Path, predictions: str) -> ModelInfo | None:
+def log(run: Run, folder: Path, predictions: Path) -> ModelInfo | None:
     """Log a model folder to the run, with the code that reads it, unless tracking is off.
 
     Parameters

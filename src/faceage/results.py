@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from faceage import tables
+from faceage import contracts, tables
 from faceage.labels import NOT_GIVEN, age_range, class_names
 from faceage.settings import Grouping
 from faceage.stage import UserError
@@ -42,6 +42,7 @@ class Results:
     distribution: pd.DataFrame
     rejected: pd.DataFrame
     saliency: pd.DataFrame
+    doubts: pd.DataFrame
     parts: dict[str, pd.DataFrame]
     data_sha256: str
 
@@ -71,6 +72,11 @@ class Results:
         return "synthetic faces" if self.synthetic else "faces"
 
     @property
+    def has_doubts(self) -> bool:
+        """Whether labels could be held against predictions: classes, and a single face, cannot."""
+        return bool(self.doubts["doubt"].notna().any())
+
+    @property
     def test_faces(self) -> str:
         """What the faces of the part `test` are called in titles."""
         return "synthetic test faces" if self.synthetic else "test faces"
@@ -89,6 +95,17 @@ class Results:
         rows = [name for name in (*RACES, NOT_GIVEN) if name in counts.index]
         columns = [name for name in (*GENDERS, NOT_GIVEN) if name in counts.columns]
         return counts.loc[rows, columns]
+
+    def ages(self) -> dict[str, int]:
+        """Youngest, oldest and commonest age of all faces, in years, and how many have that."""
+        age = self.people["age"].astype(int)
+        commonest = int(age.mode()[0])
+        return {
+            "youngest": int(age.min()),
+            "oldest": int(age.max()),
+            "commonest": commonest,
+            "count": int((age == commonest).sum()),
+        }
 
     def best_epochs(self) -> pd.DataFrame:
         """The epoch whose weights were kept, of each member: rows of the history."""
@@ -126,7 +143,7 @@ def read() -> Results:
         If one of them is missing or damaged.
     """
     try:
-        return Results(
+        found = Results(
             ingest=_json(REPORTS / "ingest.json"),
             split=_json(REPORTS / "split.json"),
             model=_json(MODEL),
@@ -134,7 +151,7 @@ def read() -> Results:
             cost=_json(REPORTS / "cost.json"),
             calibration=_json(REPORTS / "conformal.json"),
             history=pd.read_csv(REPORTS / "history.csv"),
-            predictions=_csv(REPORTS / "predictions.csv"),
+            predictions=tables.read_predictions(),
             decades=pd.read_csv(REPORTS / "decades.csv"),
             subgroups=pd.read_csv(REPORTS / "subgroups.csv"),
             age_checks=pd.read_csv(REPORTS / "age_checks.csv"),
@@ -143,8 +160,9 @@ def read() -> Results:
             classification=pd.read_csv(REPORTS / "classification.csv"),
             robustness=pd.read_csv(REPORTS / "robustness.csv"),
             distribution=pd.read_csv(REPORTS / "distribution.csv"),
-            rejected=_csv(tables.REJECTED),
-            saliency=pd.read_parquet(tables.SALIENCY),
+            rejected=tables.read_rejected(),
+            saliency=tables.read_saliency(),
+            doubts=tables.read_doubts(),
             parts=tables.read_parts(),
             data_sha256=_sha256(tables.FACES),
         )
@@ -153,6 +171,9 @@ def read() -> Results:
         raise UserError(
             f"there is no {missing}, which the report shows: `dvc repro` makes it"
         ) from None
+    kept, rejected = len(found.people), len(found.rejected)
+    contracts.check_account(found.ingest["found"], kept, rejected, tables.REJECTED)
+    return found
 
 
 def _named(codes: pd.Series, names: Sequence[str]) -> pd.Series:
@@ -165,11 +186,6 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError:
         raise UserError(f"{path} is damaged: `dvc repro` makes it anew") from None
     return content
-
-
-def _csv(path: Path) -> pd.DataFrame:
-    """Read a table whose empty fields are empty text."""
-    return pd.read_csv(path, keep_default_na=False)
 
 
 def _sha256(path: Path) -> str:

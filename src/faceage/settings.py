@@ -29,6 +29,13 @@ class Csv(Section):
     classes: str = Field(description="the grouping that class names belong to")
 
 
+class Identity(Section):
+    """A model that says whether two faces are one person's."""
+
+    model: str = Field(min_length=1, description="path of an .onnx file, or none")
+    similarity: float = Field(gt=0, le=1, description="cosine from which two are one person")
+
+
 class Data(Section):
     """Where the faces come from and which of them are used."""
 
@@ -41,7 +48,11 @@ class Data(Section):
     max_age: int = Field(le=150, description="oldest age that is believed, in years")
     align: bool = Field(description="find the face of each photograph and align it")
     min_px: int = Field(ge=8, description="shortest side of a usable image in pixels")
-    near_duplicate: float = Field(gt=0.5, le=1, description="correlation from which two are one")
+    near_duplicate: float = Field(gt=0.9, le=1, description="correlation from which two are one")
+    identity: Identity
+    conflicts: Literal["drop", "median", "keep"] = Field(
+        description="what becomes of files of one picture that disagree about the age"
+    )
 
     @model_validator(mode="after")
     def _ages_in_order(self) -> "Data":
@@ -56,6 +67,9 @@ class Split(Section):
     train: Share = Field(description="share of the faces to learn from")
     val: Share = Field(description="share of the faces to decide on")
     test: Share = Field(description="share of the faces to report on, once")
+    groups: Literal["none", "exact", "near", "burst"] = Field(
+        description="which faces stay on one side: those of the same picture or person"
+    )
     bin_years: int = Field(ge=1, le=150, description="width of an age bin in years")
     min_bin: int = Field(ge=1, description="bins with fewer faces are merged with a neighbour")
 
@@ -166,6 +180,9 @@ class Train(Section):
     )
     rare_power: float = Field(gt=0, le=1, description="1: inverse frequency, 0.5: its square root")
     rare_years: float = Field(ge=0, description="neighbourhood over which frequency is smoothed")
+    leave_out: float = Field(
+        ge=0, lt=1, description="share of the training faces, those whose labels are doubted most"
+    )
     augment: list[Transform] = Field(description="random changes to a training image, in order")
     mixup: float = Field(ge=0, description="alpha of MixUp's Beta distribution; 0: off")
     cutmix: float = Field(ge=0, description="alpha of CutMix's Beta distribution; 0: off")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+POINTS = 1.0  # percentage points by which a part may miss its share without a word
+
 
 def age_bins(ages: pd.Series, width: int, smallest: int) -> pd.Series:
     """Name the age bin of each face, `000-004`; bins under `smallest` join the next older one.
@@ -61,6 +63,28 @@ def assign(faces: pd.DataFrame, shares: Mapping[str, float], seed: int) -> pd.Se
             lacking[part] -= size
             part_of[str(group)] = part
     return faces["group"].map(part_of)
+
+
+def uneven(faces: pd.DataFrame, shares: Mapping[str, float]) -> list[str]:
+    """Say of each part that misses its share by more than `POINTS` why that could not be helped.
+
+    A part takes whole groups, the largest first: none can end further from its share than twice
+    the largest group, and with few faces one of them is more than a point.
+
+    Parameters
+    ----------
+    faces : columns `face`, `group`, `part`
+    """
+    largest, count = int(faces["group"].value_counts().max()), len(faces)
+    reasons = []
+    for part, share in shares.items():
+        got = float((faces["part"] == part).mean())
+        if abs(got - share) > POINTS / 100:
+            reasons.append(
+                f"{part} has {got:.1%} of the faces instead of {share:.0%}: groups stay whole, the"
+                f" largest has {largest} of {count} faces, {largest / count:.1%}"
+            )
+    return reasons
 
 
 def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, Any]:

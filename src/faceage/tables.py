@@ -1,20 +1,27 @@
 """The tables between the stages: who writes which columns, and how faces are read back."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandera.pandas import DataFrameSchema
 
-from faceage.outputs import whole_file
+from faceage import contracts
+from faceage.contracts import PARTS
+from faceage.outputs import whole_file, write_csv
 
 FACES = Path("data/faces.parquet")
 REJECTED = Path("data/rejected.csv")
+CONFLICTS = Path("data/conflicts.csv")
 SPLIT = Path("data/split.csv")
+DOUBTS = Path("data/doubts.csv")
 SALIENCY = Path("data/saliency.parquet")
+PREDICTIONS = Path("reports/predictions.csv")
 
-PARTS = ("train", "val", "test")
+__all__ = ["PARTS"]
 
 # One row a face; `image` is the struct that Hugging Face datasets read as an image.
 FACES_SCHEMA = pa.schema(
@@ -25,7 +32,11 @@ FACES_SCHEMA = pa.schema(
         ("age_class", pa.string()),  # name of the age group, null where the source gives ages
         ("gender", pa.int8()),  # index into utkface.GENDERS, null where the label is missing
         ("race", pa.int8()),  # index into utkface.RACES, null where the label is missing
-        ("group", pa.string()),  # near-identical images share it: the smallest `face` among them
+        # Faces of one group share the smallest `face` among them, and each group is in one of the
+        # next: of the same pixels, near-duplicates too, the same person probably too.
+        ("exact_group", pa.string()),
+        ("near_group", pa.string()),
+        ("burst_group", pa.string()),
         ("width", pa.int32()),  # pixels
         ("height", pa.int32()),
         ("synthetic", pa.bool_()),  # drawn by the stage `sample`
@@ -46,14 +57,15 @@ ROW_GROUP = 1024
 
 def write_faces(rows: Iterable[dict[str, object]]) -> None:
     """Write faces.parquet row group by row group, so that memory holds one of them at a time."""
-    with whole_file(FACES) as part, pq.ParquetWriter(part, FACES_SCHEMA) as writer:
-        batch: list[dict[str, object]] = []
-        for row in rows:
-            batch.append(row)
-            if len(batch) == ROW_GROUP:
-                writer.write_table(pa.Table.from_pylist(batch, FACES_SCHEMA))
-                batch = []
-        writer.write_table(pa.Table.from_pylist(batch, FACES_SCHEMA))
+    described = []
+    with whole_file(FACES) as part:
+        with pq.ParquetWriter(part, FACES_SCHEMA) as writer:
+            stream = iter(rows)
+            while batch := list(islice(stream, ROW_GROUP)):
+                table = pa.Table.from_pylist(batch, FACES_SCHEMA)
+                writer.write_table(table)
+                described.append(_without_bytes(table))
+        contracts.check(pd.concat(described, ignore_index=True), contracts.FACES, FACES)
 
 
 def write_saliency(rows: list[dict[str, object]]) -> None:
@@ -62,17 +74,74 @@ def write_saliency(rows: list[dict[str, object]]) -> None:
         pq.write_table(pa.Table.from_pylist(rows, SALIENCY_SCHEMA), part)
 
 
+def write_rejected(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Write rejected.csv, in the order given."""
+    _write(REJECTED, contracts.REJECTED, rows)
+
+
+def write_conflicts(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
+    """Write conflicts.csv, in the order given."""
+    _write(CONFLICTS, contracts.CONFLICTS, rows)
+
+
+def write_split(faces: pd.DataFrame) -> None:
+    """Write split.csv: columns `face`, `group` and `part` of the table, sorted by face."""
+    split = faces[["face", "group", "part"]].sort_values("face", ignore_index=True)
+    write_csv(SPLIT, contracts.check(split, contracts.SPLIT, SPLIT))
+
+
+def write_doubts(ranked: pd.DataFrame) -> None:
+    """Write doubts.csv: a row a face, the label that is most in doubt first."""
+    write_csv(DOUBTS, contracts.check(ranked, contracts.DOUBTS, DOUBTS))
+
+
+def write_predictions(faces: pd.DataFrame) -> None:
+    """Write predictions.csv: a row a test face, the columns as `evaluation` names them."""
+    write_csv(PREDICTIONS, contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS))
+
+
+def read_predictions() -> pd.DataFrame:
+    """All rows of predictions.csv; a gender or race that is not given is an empty text."""
+    missing = {name: [""] for name in ("age", "low", "high", "low_plain", "high_plain")}
+    faces = pd.read_csv(PREDICTIONS, keep_default_na=False, na_values=missing)
+    return contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS)
+
+
+def read_saliency() -> pd.DataFrame:
+    """All rows of saliency.parquet."""
+    with SALIENCY.open("rb") as file:
+        table = pq.read_table(file)
+    contracts.check_types(table.schema, SALIENCY_SCHEMA, SALIENCY)
+    return table.to_pandas()
+
+
+def read_doubts() -> pd.DataFrame:
+    """All rows of doubts.csv, the label that is most in doubt first."""
+    return contracts.check(pd.read_csv(DOUBTS), contracts.DOUBTS, DOUBTS)
+
+
+def read_rejected() -> pd.DataFrame:
+    """All rows of rejected.csv; empty fields are empty text."""
+    rejected = pd.read_csv(REJECTED, keep_default_na=False)
+    return contracts.check(rejected, contracts.REJECTED, REJECTED)
+
+
 def read_faces() -> pd.DataFrame:
     """All columns but the image bytes, with `path` in their place, in the file's order."""
+    contracts.check_types(pq.read_schema(FACES), FACES_SCHEMA, FACES)
     columns = [name for name in FACES_SCHEMA.names if name != "image"]
     # Read on its own, the field of a struct comes back as a column named after the field.
     faces = pq.read_table(FACES, columns=[*columns, "image.path"]).to_pandas()
-    return faces.astype({"gender": "Int8", "race": "Int8"})
+    faces = faces.astype({"gender": "Int8", "race": "Int8"})
+    return contracts.check(faces, contracts.FACES, FACES)
 
 
 def read_parts() -> dict[str, pd.DataFrame]:
-    """Faces of each part of the split, in the file's order."""
-    faces = read_faces().merge(pd.read_csv(SPLIT), on="face", validate="one_to_one")
+    """Faces of each part of the split, in the file's order; `group`: those that it kept whole."""
+    faces = read_faces()
+    split = contracts.check(pd.read_csv(SPLIT), contracts.SPLIT, SPLIT)
+    contracts.check_same("face", faces["face"], split["face"], f"{FACES} and {SPLIT}")
+    faces = faces.merge(split, on="face", validate="one_to_one")
     return {part: faces[faces["part"] == part].reset_index(drop=True) for part in PARTS}
 
 
@@ -85,3 +154,14 @@ def image_bytes(faces: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
             if face in wanted:
                 yield face, content.as_py()
+
+
+def _without_bytes(table: pa.Table) -> pd.DataFrame:
+    """The columns of faces.parquet as `read_faces` gives them, of a table in memory."""
+    paths = table.column("image").combine_chunks().field("path")
+    return table.drop_columns("image").append_column("path", paths).to_pandas()
+
+
+def _write(path: Path, contract: DataFrameSchema, rows: Sequence[tuple[str, ...]]) -> None:
+    table = pd.DataFrame(rows, columns=list(contract.columns))
+    write_csv(path, contracts.check(table, contract, path))

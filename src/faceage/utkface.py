@@ -7,6 +7,7 @@ what carries a usable age is accepted, what is missing stays missing, nothing is
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
@@ -16,6 +17,8 @@ SYNTHETIC_COMMENT = b"synthetic face drawn by faceage"
 
 # An age counts only where a further numeric field follows: `12.jpg` or `7_cake.jpg` is no label.
 AGE = re.compile(r"(?P<age>\d{1,3})(?P<rest>_+\d.*)", re.DOTALL)
+# Date and time to the second; what follows are thousandths, of one to four digits.
+STAMP = re.compile(r"_(?P<date>(19|20)\d{6})(?P<time>\d{6})(?P<fraction>\d{0,4})(?!\d)")
 CODE = re.compile(r"_(?P<code>\d?)(?=[_.\s]|$)(?P<rest>.*)", re.DOTALL)
 
 
@@ -43,6 +46,21 @@ def parse(name: str) -> Labels | None:
     gender, rest = _code(head["rest"], len(GENDERS))
     race, _ = _code(rest, len(RACES))
     return Labels(int(head["age"]), gender, race)
+
+
+def taken(name: str) -> float | None:
+    """Seconds from 1970 to the time stamp in a file name, which is when the crawl found the image.
+
+    None where there is no time stamp, or no such date.
+    """
+    stamp = STAMP.search(name)
+    if stamp is None:
+        return None
+    try:
+        second = datetime.fromisoformat(f"{stamp['date']}T{stamp['time']}").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return second.timestamp() + float(f"0.{stamp['fraction'] or 0}")
 
 
 def file_name(labels: Labels, stamp: str, suffix: str = ".jpg") -> str:

@@ -1,0 +1,112 @@
+"""Near-duplicates of a source: how many, how long it takes, and pairs of them to look at.
+
+    python benchmarks/duplicates.py ../shared/data/UTKFace.tar SHEET.png
+
+Decodes, searches, searches again for 100 images more, and with the index that is for more than
+50,000 images; prints a Markdown table. For comparison the groups are counted that the plain
+correlation of small grey crops gives, and which of them are within one of ours. SHEET.png gets 100
+random pairs side by side, for judging them by eye: put it outside any repository, because it shows
+photographs of people.
+"""
+
+import random
+import resource
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import numpy as np
+from PIL import Image
+
+from faceage import duplicates, images, intake, memory, readers
+from faceage.identities import same_person
+from faceage.looks import Look
+from faceage.memory import Memory
+from faceage.params import IngestParams, load
+from faceage.sources import open_source
+
+PAIRS, ACROSS, GAP, NEW = 100, 10, 8, 100
+# The plain comparison: what is cut off at each border, in shares; pixels; correlation.
+CUT, SIDE, ALIKE = 0.12, 32, 0.98
+
+
+def main() -> None:
+    """Time the search, count what it joins, draw pairs."""
+    source, sheet = sys.argv[1:]
+    params = load(IngestParams)
+    data = params.data.model_copy(update={"source": source})
+    start = time.perf_counter()
+    with open_source(source) as files:
+        reader = readers.choose(files, data, params.groupings)
+        found, _, looks = intake.inspect(files, reader, data, Memory())
+    decoded = time.perf_counter()
+    seen = memory.compare(looks, Memory(), data)
+    searched = time.perf_counter()
+    known = dict(list(looks.items())[:-NEW])
+    pairs = frozenset(pair for pair in seen.near if known.keys() >= set(pair))
+    memory.compare(looks, Memory(known, pairs, frozenset(known)), data)
+    added = time.perf_counter()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    prints = np.stack([look.fingerprint for look in looks.values() if isinstance(look, Look)])
+    duplicates.EXACT = 0
+    with_index = len(duplicates.near_pairs(prints, data.near_duplicate))
+    indexed = time.perf_counter()
+
+    numbers = {content: number for number, content in enumerate(seen.looks)}
+    joined = np.array([(numbers[a], numbers[b]) for a, b in sorted(seen.near)])
+    groups = duplicates.connected(len(numbers), joined)
+    ours = groups[[numbers[candidate.face] for candidate in found]]
+    sizes = np.bincount(ours)
+    with open_source(source) as files:
+        plain = _plainly_alike([files.read(candidate.path) for candidate in found])
+    theirs = duplicates.connected(len(found), plain)
+    split = np.unique(theirs[plain[ours[plain[:, 0]] != ours[plain[:, 1]], 0]])
+    theirs = np.bincount(theirs)
+    print(f"| {len(found):,} labelled files, {len(numbers):,} contents | |")
+    print("|---|---:|")
+    print(f"| decoding | {decoded - start:.1f} s |")
+    print(f"| search | {searched - decoded:.1f} s |")
+    print(f"| search again, {NEW} images being new | {added - searched:.1f} s |")
+    print(f"| largest memory | {peak:.1f} GiB |")
+    print(f"| groups of two files or more, copies included | {(sizes > 1).sum():,} |")
+    print(f"| files in them | {sizes[sizes > 1].sum():,} |")
+    print(f"| pairs of near-duplicates of different content | {len(joined):,} |")
+    print(f"| found with the index instead, in {indexed - added:.1f} s | {with_index} |")
+    print(f"| groups by plain correlation at {ALIKE} | {(theirs > 1).sum():,} |")
+    print(f"| files in them | {theirs[theirs > 1].sum():,} |")
+    print(f"| of these groups not within one of ours | {len(split)} |")
+    _draw([looks[content] for pair in _sample(seen) for content in pair], sheet)
+
+
+def _plainly_alike(contents: list[bytes]) -> np.ndarray:
+    """Pairs of files, int (pairs, 2), whose middles correlate."""
+    small = np.empty((len(contents), SIDE, SIDE), dtype=np.float32)
+    for row, content in enumerate(contents):
+        grey = images.decode(content).convert("L")
+        box = (CUT * grey.width, CUT * grey.height, *((1 - CUT) * length for length in grey.size))
+        small[row] = grey.resize((SIDE, SIDE), Image.Resampling.BOX, box)
+    flat = small.reshape(len(small), -1)
+    flat -= flat.mean(axis=1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    return same_person(flat, ALIKE)
+
+
+def _sample(seen: Memory) -> list[tuple[str, str]]:
+    return random.Random(0).sample(sorted(seen.near), min(PAIRS, len(seen.near)))
+
+
+def _draw(faces: list, sheet: str) -> None:
+    side = duplicates.SIDE
+    wide = 2 * side + GAP
+    picture = Image.new("L", (ACROSS * wide, -(-len(faces) // 2 // ACROSS) * (side + GAP)), 255)
+    for number, face in enumerate(faces):
+        row, column = divmod(number // 2, ACROSS)
+        place = (column * wide + number % 2 * side, row * (side + GAP))
+        picture.paste(Image.fromarray(face.fingerprint), place)
+    picture.save(sheet)
+
+
+if __name__ == "__main__":
+    main()

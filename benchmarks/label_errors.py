@@ -1,0 +1,51 @@
+"""Planted label errors: how many of them are among the labels most in doubt.
+
+    python benchmarks/label_errors.py ../shared/data/UTKFace.tar WEIGHTS
+
+3% of the faces get the age of another; three draws. Prints a Markdown table.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import numpy as np
+from labelled_features import read
+
+from faceage import doubts
+
+PLANTED, DEPTH, LARGE = 0.03, 0.06, 25  # shares of the faces; years
+
+
+def main() -> None:
+    """Plant, rank, count."""
+    faces, features = read(*sys.argv[1:3])
+    once = ~faces["exact_group"].duplicated().to_numpy()
+    ages, features = faces.loc[once, "age"].to_numpy(dtype=float), features[once]
+    groups = faces.loc[once, "burst_group"].to_numpy()
+    print(
+        f"| draw | planted | precision at {PLANTED:.0%} | recall at {PLANTED:.0%} | planted,"
+        f" {LARGE} years or more | of these within the top {DEPTH:.0%} |"
+    )
+    print("|---|---:|---:|---:|---:|---:|")
+    for draw in range(3):
+        random = np.random.default_rng(draw)
+        places = random.choice(len(ages), round(PLANTED * len(ages)), replace=False)
+        labels = ages.copy()
+        labels[places] = random.permutation(ages)[: len(places)]
+        judged = doubts.label_doubts(features, labels, groups, seed=0)
+        ranked = np.argsort(-judged["doubt"].to_numpy(), kind="stable")
+        wrong, large = labels != ages, np.abs(labels - ages) >= LARGE
+        top = ranked[: round(PLANTED * len(ages))]
+        deep = ranked[: round(DEPTH * len(ages))]
+        print(
+            f"| {draw} | {wrong.sum()} | {wrong[top].mean():.1%} |"
+            f" {wrong[top].sum() / wrong.sum():.1%} | {large.sum()} |"
+            f" {large[deep].sum() / large.sum():.1%} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Every labelled file of a source with its groups, and the features of a frozen backbone."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from faceage import images, intake, memory, networks, readers
+from faceage.frozen_features import PX
+from faceage.inference import predict
+from faceage.params import IngestParams, load
+from faceage.sources import open_source
+
+MODEL = "tf_efficientnet_lite0"
+SIDE = 200  # of UTKFace's images
+
+
+def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Labels and groups of each file, copies too, and float32 features, row for row.
+
+    The features of a source are computed once and kept in the system's folder for such files.
+    """
+    params = load(IngestParams)
+    data = params.data.model_copy(update={"source": source})
+    with open_source(source) as files:
+        reader = readers.choose(files, data, params.groupings)
+        earlier = memory.recall(data)
+        found, _, looks = intake.inspect(files, reader, data, earlier)
+        seen = memory.compare(looks, earlier, data)
+        memory.remember(data, seen, earlier)
+        first = {candidate.face: candidate for candidate in reversed(found)}
+        features = _features(files, list(first.values()), Path(source), weights)
+    groups = intake.group(found, seen.near)
+    table = pd.DataFrame([vars(candidate.labels) for candidate in found])
+    table["path"] = [candidate.name for candidate in found]
+    for kind in ("exact", "near", "burst"):
+        table[f"{kind}_group"] = getattr(groups, kind)
+    row_of = {face: row for row, face in enumerate(first)}
+    return table, features[[row_of[candidate.face] for candidate in found]]
+
+
+def _features(files, found, source: Path, weights: str) -> np.ndarray:  # noqa: ANN001
+    name = f"faceage_features_{source.stem}_{Path(weights).stem}_{len(found)}.npy"
+    kept = Path(tempfile.gettempdir()) / name
+    if kept.exists():
+        return np.load(kept)
+    pixels = np.empty((len(found), SIDE, SIDE, 3), dtype=np.uint8)
+    for row, candidate in enumerate(found):
+        pixels[row] = images.square(images.decode(files.read(candidate.path)), SIDE)
+    network = networks.build(networks.for_features(MODEL, PX), weights)
+    through = network.backbone
+    features = predict(network, torch.from_numpy(pixels), torch.float32, through=through).numpy()
+    np.save(kept, features)
+    return features
