@@ -180,6 +180,24 @@ def test_a_damaged_model_is_a_clear_error(album, monkeypatch, capsys, file, cont
         asked(monkeypatch, capsys, "album")
 
 
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("model.json", "side", None),
+        ("model.json", "training", {}),
+        ("model.json", "training", {"groupings": {"group": {"names": []}}}),
+        ("evaluation.json", "intervals", {"coverage": 0.9}),
+    ],
+)
+def test_what_a_model_does_not_say_is_a_clear_error(album, file, key, value):
+    path = album / "models" / file
+    content = json.loads(path.read_text())
+    content.pop(key)
+    path.write_text(json.dumps(content | ({} if value is None else {key: value})))
+    with pytest.raises(UserError, match="does not say all that use needs"):
+        Predictor()
+
+
 def test_the_folder_and_the_library_are_enough(album, tmp_path):
     """A process elsewhere, with nothing of the project but its library."""
     elsewhere = tmp_path / "elsewhere"

@@ -15,6 +15,7 @@ from faceage.conformal import Calibration
 from faceage.estimates import Estimates
 from faceage.inference import predict
 from faceage.settings import Grouping
+from faceage.stage import UserError
 
 
 class Predictor:
@@ -32,10 +33,15 @@ class Predictor:
         self.network = network.to(devices.pick())
         measured = saved_model.describe_evaluation(folder) or {}
         intervals = measured.get("intervals")
-        self.calibration = Calibration.from_dict(intervals) if intervals else None
-        self.side: int = about["side"]
-        self.fingerprint: str = about["fingerprint"]
-        self.grouping, self.learned = self._grouping(about["training"]["groupings"])
+        try:
+            self.calibration = Calibration.from_dict(intervals) if intervals else None
+            self.side: int = about["side"]
+            self.fingerprint: str = about["fingerprint"]
+            self.grouping, self.learned = self._grouping(about["training"]["groupings"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"{folder} does not say all that use needs ({error!r}); {saved_model.RETRAIN}"
+            ) from None
         found = self.target.distribution(torch.zeros(1, self.target.outputs))
         self.years = found[0].numpy() if found else None
 
