@@ -16,7 +16,6 @@ import predict
 from faceage import images, onnx_graph, onnx_model, tables, targets
 from faceage.faces import to_input
 from faceage.onnx_model import OnnxModel
-from faceage.outputs import write_csv
 from faceage.predictor import Predictor
 from faceage.stage import UserError
 
@@ -120,17 +119,19 @@ def test_graphs_that_differ_are_refused():
 
 def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
     small_model.write()
+    names = [f"{n:064x}" for n in range(30)]
     rows = [
         {
-            **{"face": f"face{n:02}", "image": {"bytes": photo(n), "path": f"{n}.jpg"}, "age": n},
-            **{"age_class": None, "gender": 0, "race": 0, "group": f"face{n:02}"},
+            **{"face": name, "image": {"bytes": photo(n), "path": f"{n}.jpg"}, "age": n},
+            **{"age_class": None, "gender": 0, "race": 0},
+            **dict.fromkeys(("exact_group", "near_group", "burst_group"), name),
             **{"width": 64, "height": 64, "synthetic": True},
         }
-        for n in range(30)
+        for n, name in enumerate(names)
     ]
     tables.write_faces(rows)
     parts = ["train", "val", "test"] * 10
-    write_csv(tables.SPLIT, pd.DataFrame({"face": [row["face"] for row in rows], "part": parts}))
+    tables.write_split(pd.DataFrame({"face": names, "group": names, "part": parts}))
     monkeypatch.setattr(sys, "argv", ["export.py", "--format", "onnx", "--int8"])
     export.main()
     printed = capsys.readouterr().out

@@ -9,6 +9,7 @@ import yaml
 from conftest import ROOT, edit_params
 from layouts import lay_out
 
+import doubt
 import evaluate
 import explain
 import ingest
@@ -65,7 +66,7 @@ def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out, monkeypa
     monkeypatch.setattr(themes, "DPI", 50)  # nobody looks at these figures
     (workspace / "data").mkdir()
     (workspace / "data/checked.txt").touch()
-    for stage in (ingest, split, train, evaluate, explain, report):
+    for stage in (ingest, split, doubt, train, evaluate, explain, report):
         stage.main()
     metrics = json.loads((workspace / "reports/metrics.json").read_text())
     history = pd.read_csv(workspace / "reports/history.csv")

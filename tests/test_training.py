@@ -164,6 +164,7 @@ def test_the_fingerprint_follows_parameters_and_files(workspace):
     (workspace / "data").mkdir()
     (workspace / "data/faces.parquet").write_bytes(b"one")
     (workspace / "data/split.csv").write_bytes(b"two")
+    (workspace / "data/doubts.csv").write_bytes(b"three")
     (workspace / "data/checked.txt").write_bytes(b"")
     before = fingerprint("train", params.load(params.TrainParams))
     assert before == fingerprint("train", params.load(params.TrainParams))
@@ -171,7 +172,7 @@ def test_the_fingerprint_follows_parameters_and_files(workspace):
     assert before == fingerprint("train", params.load(params.TrainParams))
     edit_params({"train.lr": 0.5})
     changed = fingerprint("train", params.load(params.TrainParams))
-    (workspace / "data/faces.parquet").write_bytes(b"three")
+    (workspace / "data/faces.parquet").write_bytes(b"four")
     assert len({before, changed, fingerprint("train", params.load(params.TrainParams))}) == 3
 
 

@@ -141,7 +141,7 @@ def _unlike(doubts: pd.DataFrame) -> list[Face]:
             path=row["path"],
             pixels=pixels[row["face"]],
             caption=f"{row['distance']:.1f} times",
-            note="the mean distance",
+            note="the mean",
         )
         for _, row in rows.iterrows()
     ]
