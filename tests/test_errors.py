@@ -188,6 +188,18 @@ def test_an_interrupted_write_leaves_the_earlier_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_reader_that_has_gone():
+    """As after `| head`."""
+    read, write = os.pipe()
+    os.close(read)
+    listing = [sys.executable, str(ROOT / "src" / "recipe.py")]
+    result = subprocess.run(
+        listing, check=False, stdout=write, stderr=subprocess.PIPE, timeout=300, cwd=ROOT
+    )
+    os.close(write)
+    assert (result.returncode, result.stderr) == (141, b"")
+
+
 def test_faults_of_the_program_keep_their_traceback():
     def broken():
         raise OSError("not about room")

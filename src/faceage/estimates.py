@@ -30,10 +30,7 @@ class Estimates:
 
 
 class Estimator(Protocol):
-    """A model that is ready for use.
-
-    side: of the square crops that it takes, in pixels; about: what its folder says of it.
-    """
+    """A model that is ready for use; side: of the square crops that it takes, in pixels."""
 
     side: int
 

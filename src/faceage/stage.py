@@ -1,6 +1,8 @@
 """How every script starts and ends: one sentence and exit code 1 for what a user can cause."""
 
 import errno
+import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -15,16 +17,21 @@ class UserError(Exception):
 def run(main: Callable[[], None]) -> None:
     """Call `main` and turn what a user can cause into one sentence and an exit code.
 
-    Exit codes: 0 done, 1 an error that the message explains, 130 interrupted. Anything else is a
-    fault of the program and keeps its traceback.
+    Exit codes: 0 done, 1 an error that the message explains, 130 interrupted, 141 the reader of the
+    output has gone (`| head`). Anything else is a fault of the program and keeps its traceback.
     """
     try:
         main()
+        sys.stdout.flush()
     except UserError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("\ninterrupted: run the same command again to go on", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        # What is still in the buffer would be written, and fail, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
