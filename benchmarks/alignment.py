@@ -1,8 +1,8 @@
 """What finding and aligning faces is worth: errors on test faces as they are, and loosened.
 
-    python benchmarks/alignment.py [FACES]
+    python benchmarks/alignment.py
 
-In a repository whose latest run was on photographs. FACES (500) of the test part are estimated as
+In a repository whose latest run was on photographs. 500 faces of the test part are estimated as
 they are cut, found and aligned again, and after loosening: turned by up to 30 degrees and shrunk to
 between 50% and 80% of the picture, whose borders are repeated. Prints a Markdown table.
 """
@@ -18,17 +18,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 from PIL import Image
 
-from faceage import crops, images, tables
-from faceage.alignment import Similarity, warp
-from faceage.predictor import Predictor
+from faceage import tables
+from faceage.photographs import crops, images
+from faceage.photographs.alignment import Similarity, warp
 from faceage.progress import bar
+from faceage.stage import run
+from faceage.use.predictor import Predictor
+
+FACES = 500
 
 
 def main() -> None:
     """Estimate each face in four ways."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     model = Predictor()
-    test = tables.read_parts()["test"].sample(count, random_state=0)
+    test = tables.read_parts()["test"].sample(FACES, random_state=0)
     rng = random.Random(0)
     contents = dict(tables.image_bytes(test["face"]))
     pictures = [images.decode(contents[face]) for face in test["face"]]
@@ -64,4 +67,4 @@ def _largest(picture: Image.Image, mode: str, side: int) -> np.ndarray | None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

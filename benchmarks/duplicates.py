@@ -18,14 +18,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
+from command_line import asked
 from PIL import Image
 
-from faceage import duplicates, images, intake, memory, readers
-from faceage.identities import same_person
-from faceage.looks import Look
-from faceage.memory import Memory
+from faceage.data import duplicates, intake, memory, readers
+from faceage.data.identities import same_person
+from faceage.data.looks import Look
+from faceage.data.memory import Memory
+from faceage.data.sources import open_source
 from faceage.params import IngestParams, load
-from faceage.sources import open_source
+from faceage.photographs import images
+from faceage.stage import run
 
 PAIRS, ACROSS, GAP, NEW = 100, 10, 8, 100
 # The plain comparison: what is cut off at each border, in shares; pixels; correlation.
@@ -34,7 +37,7 @@ CUT, SIDE, ALIKE = 0.12, 32, 0.98
 
 def main() -> None:
     """Time the search, count what it joins, draw pairs."""
-    source, sheet = sys.argv[1:]
+    source, sheet = asked(__doc__, "source", "sheet")
     params = load(IngestParams)
     data = params.data.model_copy(update={"source": source})
     start = time.perf_counter()
@@ -109,4 +112,4 @@ def _draw(faces: list, sheet: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

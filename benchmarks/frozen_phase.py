@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import torch
 from timm.utils import ModelEmaV3
 
-from faceage import networks, phases, targets
+from faceage.learning import networks, phases, targets
+from faceage.learning.training import Part, PhaseTraining, Task
 from faceage.params import TrainParams, load
 from faceage.settings import Phase
-from faceage.training import Part, PhaseTraining, Task
 
 FACES, EPOCHS = 2048, 3
 

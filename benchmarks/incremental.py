@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import yaml
+from command_line import asked
 
 ROOT = Path(__file__).resolve().parents[1]
 NEW = 100
@@ -25,10 +26,11 @@ WRITTEN = ("data/faces.parquet", "data/rejected.csv", "data/conflicts.csv", "rep
 
 def main() -> None:
     """Time the three runs, compare what the last two wrote."""
+    (source,) = asked(__doc__, "source")
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)
         faces, later = work / "faces", work / "later"
-        with tarfile.open(sys.argv[1]) as archive:
+        with tarfile.open(source) as archive:
             archive.extractall(faces, filter="data")
         later.mkdir()
         files = sorted(path for path in faces.rglob("*") if path.is_file())

@@ -11,16 +11,18 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
+from command_line import asked
 from labelled_features import read
 
-from faceage import doubts
+from faceage.data import doubts
+from faceage.stage import run
 
 PLANTED, DEPTH, LARGE = 0.03, 0.06, 25  # shares of the faces; years
 
 
 def main() -> None:
     """Plant, rank, count."""
-    faces, features = read(*sys.argv[1:3])
+    faces, features = read(*asked(__doc__, "source", "weights"))
     once = ~faces["exact_group"].duplicated().to_numpy()
     ages, features = faces.loc[once, "age"].to_numpy(dtype=float), features[once]
     groups = faces.loc[once, "burst_group"].to_numpy()
@@ -48,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from faceage import images, intake, memory, networks, readers
-from faceage.frozen_features import PX
-from faceage.inference import predict
+from faceage.data import intake, memory, readers
+from faceage.data.sources import open_source
+from faceage.learning import networks
+from faceage.learning.frozen_features import PX
+from faceage.learning.inference import predict
 from faceage.params import IngestParams, load
-from faceage.sources import open_source
+from faceage.photographs import images
 
 MODEL = "tf_efficientnet_lite0"
 SIDE = 200  # of UTKFace's images

@@ -14,12 +14,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
 import torch
+from command_line import asked
 from labelled_features import read
 from torch import nn
 from torch.nn import functional as F
 
-from faceage import splitting
-from faceage.bootstrap import Resamples
+from faceage.data import splitting
+from faceage.evaluation.bootstrap import Resamples
+from faceage.stage import run
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 SEEDS = (0, 1, 2)
@@ -34,7 +36,7 @@ HIDDEN, DROPOUT, EPOCHS, BATCH, RATE, DECAY = 256, 0.2, 30, 256, 1e-3, 0.05
 
 def main() -> None:
     """Split, train and test under each policy and seed; intervals draw bursts whole."""
-    faces, features = read(*sys.argv[1:3])
+    faces, features = read(*asked(__doc__, "source", "weights"))
     faces["bin"] = splitting.age_bins(faces["age"], 5, 20)
     faces["face"] = faces["path"]
     ages = faces["age"].to_numpy(dtype=float)
@@ -79,4 +81,4 @@ def test_errors(ages: np.ndarray, features: np.ndarray, test: np.ndarray, seed: 
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

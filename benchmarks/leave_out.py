@@ -14,14 +14,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import numpy as np
+from command_line import asked
 from labelled_features import read
 from leakage import SEEDS, SHARES
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from faceage import doubts, splitting
-from faceage.bootstrap import Resamples
+from faceage.data import doubts, splitting
+from faceage.evaluation.bootstrap import Resamples
+from faceage.stage import run
 
 LEFT_OUT = (0.01, 0.02, 0.05, 0.10)
 PLANTED = 0.03
@@ -29,7 +31,7 @@ PLANTED = 0.03
 
 def main() -> None:
     """Split, doubt, leave out, fit and test."""
-    faces, features = read(*sys.argv[1:3])
+    faces, features = read(*asked(__doc__, "source", "weights"))
     once = ~faces["exact_group"].duplicated().to_numpy()
     faces, features = faces[once].reset_index(drop=True), features[once]
     faces["bin"] = splitting.age_bins(faces["age"], 5, 20)
@@ -77,4 +79,4 @@ def against_none(groups, by_share: dict[float, np.ndarray], share: float) -> str
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

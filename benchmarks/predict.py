@@ -21,8 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 import torch
 
-from faceage import crops, estimating, images, inference, photo_files
-from faceage.predictor import Predictor
+from faceage.learning import inference
+from faceage.photographs import crops, images
+from faceage.use import estimating, photo_files
+from faceage.use.predictor import Predictor
 
 ROUNDS = 3
 

@@ -1,12 +1,12 @@
 """Every recipe on all of UTKFace under one budget of time, through the DVC queue.
 
     python tests/layouts.py UTKFace.tar FOLDER
-    python benchmarks/recipes.py UTKFace.tar FOLDER tf_efficientnet_lite0.safetensors
+    python benchmarks/recipes.py UTKFace.tar FOLDER tf_efficientnet_lite0.safetensors [RECIPE ...]
 
 Queues what this commit has no experiment of yet, works the queue off, writes
 benchmarks/recipes.json and the tables of recipes.md. Stop it at any moment and start it again: what
-is done stays, a training that was killed goes on from its last epoch. benchmarks/recipes.yaml has
-the budget.
+is done stays, a training that was killed goes on from its last epoch. With names of recipes only
+these are measured, and the other rows stay. benchmarks/recipes.yaml has the budget.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("utkface", type=Path, help="UTKFace's archive")
     parser.add_argument("layouts", type=Path, help="folder with age_folders.tar and csv.tar")
     parser.add_argument("weights", type=Path, help=f"ImageNet weights of {STAND_IN}")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="recipes to measure (all)")
     asked = parser.parse_args()
     sources = {
         "utkface": asked.utkface,
@@ -56,19 +58,24 @@ def main() -> None:
             raise UserError(f"there is no file {path}")
 
     budget: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "recipes.yaml").read_text())
+    if unknown := set(asked.recipes) - set(budget):
+        raise UserError(f"{HERE / 'recipes.yaml'} has no {', '.join(sorted(unknown))}")
+    chosen = {name: budget[name] for name in asked.recipes or budget}
     wanted = {}
-    for name, entry in budget.items():
+    for name, entry in chosen.items():
         source = sources[entry["faces"]].resolve()
         change = {"data.source": source} | entry["change"]
         if entry["stand_in"]:
             change |= {"model": STAND_IN, "weights": asked.weights.resolve()}
         wanted[name] = [*ALL, *_options(change)]
-    for name, entry in budget.items():
+    for name, entry in chosen.items():
         if entry["stand_in"] and _own_backbone(name) != STAND_IN:
             wanted[name + OWN] = [*_options(SHORT), "train"]
 
     work_off(wanted)
-    rows = {name: measured(name, entry) for name, entry in budget.items()}
+    found = {name: measured(name, chosen) for name in chosen}
+    before = json.loads((HERE / "recipes.json").read_text())
+    rows = {name: found.get(name) or before[name] for name in budget}
     (HERE / "recipes.json").write_text(json.dumps(rows, indent=2) + "\n")
     page = HERE / "recipes.md"
     text = page.read_text()
@@ -127,7 +134,7 @@ def _dvc(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+def measured(name: str, budget: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The row of a recipe, from its experiment's commit and its MLflow run."""
     commit = runs.find_commit(name)
     params = yaml.safe_load(_file(commit, "params.yaml"))
@@ -135,7 +142,7 @@ def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     groups = pd.read_csv(io.StringIO(_file(commit, "reports/classification.csv")))
     accuracy = dict(zip(groups["grouping"], groups["accuracy"], strict=True))
     history = pd.read_csv(io.StringIO(_file(commit, "reports/history.csv")))
-    minutes, trained_as = _training(name, commit)
+    minutes, trained_as = _training(name, commit, budget)
     own = _own_backbone(name)
     row = {
         "target": params["target"]["name"],
@@ -156,7 +163,7 @@ def measured(name: str, entry: dict[str, Any]) -> dict[str, Any]:
         "accuracy_4_groups": accuracy.get("group"),
         "accuracy_3_groups": accuracy.get("stage"),
         "val_mae": None if history["val_mae"].isna().all() else history["val_mae"].min(),
-        "published": entry["published"],
+        "published": budget[name]["published"],
         "own_backbone": None,
     }
     if row["stands_in_for"]:
@@ -226,7 +233,7 @@ def _file(commit: str, path: str) -> str:
     return repository.content_at(commit, Path(path))
 
 
-def _training(name: str, commit: str) -> tuple[float, str]:
+def _training(name: str, commit: str, others: Iterable[str]) -> tuple[float, str]:
     """Minutes from the start of the training to its last epoch, and the run that did it.
 
     Of two recipes that are the same once the stand-in is in place, DVC runs one and restores the
@@ -235,8 +242,7 @@ def _training(name: str, commit: str) -> tuple[float, str]:
     mlflow.set_tracking_uri(f"sqlite:///{repository.root()}/mlflow.db")
     client = mlflow.MlflowClient()
     model = _model_hash(commit)
-    budget = yaml.safe_load((HERE / "recipes.yaml").read_text())
-    for candidate in (name, *budget):
+    for candidate in (name, *others):
         if _model_hash(runs.find_commit(candidate)) != model:
             continue
         found = mlflow.search_runs(

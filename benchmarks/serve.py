@@ -30,8 +30,8 @@ import numpy as np
 import requests
 from PIL import Image
 
-from faceage import images
-from faceage.synthetic import draw_face
+from faceage.photographs import images
+from faceage.sample.synthetic import draw_face
 from faceage.utkface import Labels
 
 PROGRAM = Path(__file__).parents[1] / "src/serve.py"

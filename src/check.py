@@ -10,12 +10,13 @@ Writes data/checked.txt, always the same: the other stages wait for it, and reru
 
 from pathlib import Path
 
-from faceage import identities, networks, sources
-from faceage.optimisation import Schedule, make_optimizer
+from faceage.data import identities, sources
+from faceage.learning import networks
+from faceage.learning.optimisation import Schedule, make_optimizer
+from faceage.learning.targets import AUXILIARY
 from faceage.outputs import whole_file
 from faceage.params import Params, load
 from faceage.stage import run
-from faceage.targets import AUXILIARY
 
 
 def main() -> None:

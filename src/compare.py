@@ -11,9 +11,9 @@ Reads  reports/predictions.csv of both
 import argparse
 
 from faceage import runs
-from faceage.comparison import compare
-from faceage.comparison_text import markdown
+from faceage.evaluation.comparison import compare
 from faceage.params import EvaluateParams, load
+from faceage.reporting.comparison_text import markdown
 from faceage.stage import run
 
 

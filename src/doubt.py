@@ -11,7 +11,9 @@ owes nothing to the labels that it is tested on.
 import numpy as np
 import pandas as pd
 
-from faceage import doubts, frozen_features, networks, tables
+from faceage import tables
+from faceage.data import doubts
+from faceage.learning import frozen_features, networks
 from faceage.outputs import write_csv
 from faceage.params import DoubtParams, load
 from faceage.stage import run

@@ -16,20 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from faceage import (
-    baselines,
-    cost,
-    devices,
-    evaluation,
-    faces,
-    metrics,
-    repository,
-    robustness,
-    saved_model,
-    tables,
-    tracking,
-)
-from faceage.inference import predict
+from faceage import repository, tables, tracking
+from faceage.evaluation import baselines, cost, measurements, metrics, robustness
+from faceage.learning import devices, faces, saved_model
+from faceage.learning.inference import predict
 from faceage.outputs import write_csv, write_json
 from faceage.params import EvaluateParams, load
 from faceage.stage import run
@@ -48,9 +38,9 @@ def main() -> None:
         costs = cost.measure(network, saved_model.FOLDER)
 
         if parts["test"]["age"].isna().any():
-            measured = evaluation.of_classes(params, parts, target, logits)
+            measured = measurements.of_classes(params, parts, target, logits)
         else:
-            measured = evaluation.of_ages(params, parts, target, logits, baseline_ages(parts))
+            measured = measurements.of_ages(params, parts, target, logits, baseline_ages(parts))
             rows = robustness.sample(parts["test"], params.evaluate.robustness_faces, params.seed)
             age = parts["test"]["age"].to_numpy(dtype=float)[rows]
             corrupted = robustness.by_corruption(
@@ -65,7 +55,7 @@ def main() -> None:
         saved_model.save_evaluation(about["fingerprint"], measured.conformal, headline["test"])
         write_json("reports/cost.json", costs)
         tables.write_predictions(measured.predictions)
-        for name, columns in evaluation.TABLES.items():
+        for name, columns in measurements.TABLES.items():
             table = measured.tables.get(name, pd.DataFrame(columns=columns))
             write_csv(f"reports/{name}.csv", table)
         tracked.log_metrics(metrics.numbers_only(headline | {"cost": costs}))

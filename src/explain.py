@@ -6,7 +6,9 @@ Reads  models/, data/faces.parquet, reports/predictions.csv
 Writes data/saliency.parquet: HiResCAM of the worst and of typical test faces
 """
 
-from faceage import faces, saliency, saved_model, selection, tables
+from faceage import tables
+from faceage.explanation import saliency, selection
+from faceage.learning import faces, saved_model
 from faceage.stage import run
 
 EACH = 6  # worst faces, and typical ones

@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from faceage import faces, onnx_graph, onnx_model, saved_model, tables
-from faceage.estimates import Estimator
-from faceage.onnx_model import OnnxModel
-from faceage.predictor import Predictor
+from faceage import tables
+from faceage.learning import faces, saved_model
 from faceage.stage import UserError, run
+from faceage.use import onnx_graph, onnx_model
+from faceage.use.estimates import Estimator
+from faceage.use.onnx_model import OnnxModel
+from faceage.use.predictor import Predictor
 
 COMPARED = 500  # test faces
 SCALED_BY = 200  # validation faces

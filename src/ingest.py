@@ -7,12 +7,13 @@ Writes data/faces.parquet, data/rejected.csv, data/conflicts.csv, reports/ingest
 What was decoded in an earlier run is remembered by its content: only new files are decoded.
 """
 
-from faceage import conflicts, contracts, intake, memory, readers, tables
-from faceage.intake import Rejected
+from faceage import contracts, tables
+from faceage.data import conflicts, intake, memory, readers
+from faceage.data.intake import Rejected
+from faceage.data.sources import open_source
 from faceage.outputs import write_json
 from faceage.params import IngestParams, load
 from faceage.settings import Data
-from faceage.sources import open_source
 from faceage.stage import UserError, run
 
 

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from faceage import crops, estimating, photo_files, row_writers, saved_model
-from faceage.estimates import Estimator
-from faceage.predictor import Predictor
+from faceage.learning import saved_model
+from faceage.photographs import crops
 from faceage.progress import bar
 from faceage.stage import run
+from faceage.use import estimating, photo_files, row_writers
+from faceage.use.estimates import Estimator
+from faceage.use.predictor import Predictor
 
 
 def main() -> None:
@@ -68,7 +70,7 @@ def load(runtime: str, folder: Path) -> Estimator:
     """The model of a folder, made ready for use, or the export of it."""
     if runtime == "torch":
         return Predictor(folder)
-    from faceage.onnx_model import OnnxModel  # noqa: PLC0415 (its library is wanted here alone)
+    from faceage.use.onnx_model import OnnxModel  # noqa: PLC0415 (its library is wanted here alone)
 
     return OnnxModel(folder) if folder.suffix == ".onnx" else OnnxModel(folder=folder)
 

@@ -7,10 +7,12 @@ Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, a
        `promote: on` a registered version called champion
 """
 
-from faceage import registry, saved_model, tables, tracking
+from faceage import tables, tracking
+from faceage.learning import saved_model
 from faceage.outputs import whole_file
 from faceage.params import PublishParams, load
 from faceage.stage import UserError, run
+from faceage.use import registry
 
 
 def main() -> None:

@@ -9,10 +9,11 @@ Writes reports/figures/, reports/report.html, reports/model_card.md, reports/dat
        reports/ to MLflow
 """
 
-from faceage import figures, gallery, page, results, themes, tracking
+from faceage import tracking
 from faceage.outputs import whole_file, whole_folder
 from faceage.params import ReportParams, load
 from faceage.progress import bar
+from faceage.reporting import figures, gallery, page, results, themes
 from faceage.stage import run
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from faceage.outputs import whole_folder
 from faceage.params import SampleParams, load
 from faceage.progress import bar
-from faceage.sample_files import bad_files, sample_files
+from faceage.sample.sample_files import bad_files, sample_files
 from faceage.stage import run
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 import uvicorn
 
-from faceage import saved_model
-from faceage.predictor import Predictor
-from faceage.serving import about
-from faceage.serving.app import create
+from faceage.learning import saved_model
 from faceage.stage import UserError, run
+from faceage.use.predictor import Predictor
+from faceage.use.serving import about
+from faceage.use.serving.app import create
 
 CONNECTIONS = 512  # below the 1,024 files that a process may usually have open
 

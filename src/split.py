@@ -6,7 +6,8 @@ Reads  data/faces.parquet
 Writes data/split.csv, reports/split.json
 """
 
-from faceage import splitting, tables
+from faceage import tables
+from faceage.data import splitting
 from faceage.outputs import write_json
 from faceage.params import SplitParams, load
 from faceage.stage import UserError, run

@@ -16,22 +16,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from faceage import (
-    devices,
-    faces,
-    networks,
-    repository,
-    saved_model,
-    tables,
-    targets,
-    tracking,
-)
-from faceage.checkpoints import Checkpoint, fingerprint
+from faceage import repository, tables, tracking
+from faceage.learning import devices, faces, networks, saved_model, targets
+from faceage.learning.checkpoints import Checkpoint, fingerprint
+from faceage.learning.training import Epoch, Fitted, Part, Task, check_monitor, fit
 from faceage.outputs import write_csv
 from faceage.params import TrainParams, as_dict, load
 from faceage.settings import Train
 from faceage.stage import UserError, run
-from faceage.training import Epoch, Fitted, Part, Task, check_monitor, fit
 
 
 def main() -> None:

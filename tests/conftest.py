@@ -23,8 +23,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores
 for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV"):
     os.environ.pop(name, None)
 
-from faceage import metrics, networks  # noqa: E402
-from faceage.age_bins import bin_index  # noqa: E402
+from faceage.evaluation import metrics  # noqa: E402
+from faceage.evaluation.age_bins import bin_index  # noqa: E402
+from faceage.learning import networks  # noqa: E402
 
 # A busy machine is no fault of the code.
 settings.register_profile("unhurried", deadline=None)

@@ -5,6 +5,7 @@
 Reads a source with UTKFace's file names; writes FOLDER/age_folders.tar and FOLDER/csv.tar.
 """
 
+import argparse
 import csv
 import io
 import sys
@@ -16,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 import yaml
 
-from faceage.age_bins import bin_index
-from faceage.sources import Source, Unreadable, open_source
+from faceage.data.sources import Source, Unreadable, open_source
+from faceage.evaluation.age_bins import bin_index
 from faceage.utkface import parse
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
@@ -57,5 +58,9 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    with open_source(sys.argv[1]) as found:
-        lay_out(found, Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("source")
+    parser.add_argument("folder", type=Path)
+    asked = parser.parse_args()
+    with open_source(asked.source) as found:
+        lay_out(found, asked.folder)

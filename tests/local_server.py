@@ -14,9 +14,9 @@ import small_model
 import uvicorn
 from conftest import ROOT
 
-from faceage.predictor import Predictor
-from faceage.serving import about, app
-from faceage.targets import Target
+from faceage.learning.targets import Target
+from faceage.use.predictor import Predictor
+from faceage.use.serving import about, app
 
 
 def write_model(folder: Path, target: Target = small_model.REGRESSION, **changes: Any) -> Path:

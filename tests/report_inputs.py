@@ -16,8 +16,13 @@ from conftest import ROOT, architecture, edit_params
 from PIL import Image, ImageDraw
 
 import report
-from faceage import evaluation, params, results, selection, splitting, tables, targets
+from faceage import params, tables
+from faceage.data import splitting
+from faceage.evaluation import measurements
+from faceage.explanation import selection
+from faceage.learning import targets
 from faceage.outputs import write_csv, write_json
+from faceage.reporting import results
 
 REGRESSION = targets.Regression(mean=0.0, sd=1.0, loss="smooth_l1", beta=1.0)
 CLASSES = targets.Classification([31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
@@ -220,17 +225,17 @@ def _write_evaluation(
     test = parts["test"]
     if test["age_class"].notna().any():
         logits = torch.tensor(random.normal(size=(len(test), target.outputs)))
-        measured = evaluation.of_classes(settings, parts, target, {"test": logits})
+        measured = measurements.of_classes(settings, parts, target, {"test": logits})
     else:
         ages = {name: parts[name]["age"].to_numpy(dtype=float) for name in ("val", "test")}
         logits_of = {name: _logits(target, _estimates(age, random)) for name, age in ages.items()}
         age = ages["test"]
         others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
-        measured = evaluation.of_ages(settings, parts, target, logits_of, others)
+        measured = measurements.of_ages(settings, parts, target, logits_of, others)
         measured.tables["robustness"] = _robustness(len(test))
         measured.headline["robustness"] = {"mean_rise": 1.0, "n": len(test)}
     tables.write_predictions(measured.predictions)
-    for name, columns in evaluation.TABLES.items():
+    for name, columns in measurements.TABLES.items():
         table = measured.tables.get(name, pd.DataFrame(columns=columns))
         write_csv(root / f"reports/{name}.csv", table)
     write_json(root / "reports/metrics.json", {"synthetic": synthetic} | measured.headline)

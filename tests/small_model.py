@@ -8,9 +8,9 @@ import torch
 import yaml
 from conftest import architecture
 
-from faceage import networks, saved_model, targets
-from faceage.conformal import Calibration
-from faceage.targets import Target
+from faceage.evaluation.conformal import Calibration
+from faceage.learning import networks, saved_model, targets
+from faceage.learning.targets import Target
 
 SIDE = 64
 REGRESSION = targets.Regression(40, 20, "l1", 1)

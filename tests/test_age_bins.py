@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceage import age_bins
+from faceage.evaluation import age_bins
 
 
 def test_an_estimate_is_rounded_down_to_whole_years():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faceage import age_checks
+from faceage.evaluation import age_checks
 
 
 def test_rates_are_shares_of_minors_and_of_adults():

@@ -11,9 +11,10 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from faceage import alignment, crops, detection, synthetic
-from faceage.alignment import Similarity, warp
-from faceage.detection import Face, find_faces
+from faceage.photographs import alignment, crops, detection
+from faceage.photographs.alignment import Similarity, warp
+from faceage.photographs.detection import Face, find_faces
+from faceage.sample import synthetic
 from faceage.stage import UserError
 from faceage.utkface import Labels
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from faceage import augment, mixing
+from faceage.learning import augment, mixing
 from faceage.settings import Transform
 
 EVERY = (

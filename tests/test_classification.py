@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn import metrics as reference
 
-from faceage import classification
+from faceage.evaluation import classification
 from faceage.settings import Grouping
 
 STAGE = Grouping(boundaries=[31, 51], names=["YOUNG", "MIDDLE", "OLD"])

@@ -13,8 +13,8 @@ from conftest import edit_params
 
 import compare as script
 from faceage import runs
-from faceage.comparison import compare
-from faceage.comparison_text import markdown
+from faceage.evaluation.comparison import compare
+from faceage.reporting.comparison_text import markdown
 from faceage.stage import UserError
 
 RNG = np.random.default_rng(0)

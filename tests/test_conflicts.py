@@ -8,7 +8,8 @@ from conftest import edit_params, photo
 from test_duplicates import recompressed
 from test_ingest import STAMP, run_ingest, write_folder
 
-from faceage import images, tables
+from faceage import tables
+from faceage.photographs import images
 
 
 def weaker(content: bytes) -> bytes:

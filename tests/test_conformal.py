@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from faceage.conformal import Calibration, coverage_by_group, half_width, summary
+from faceage.evaluation.conformal import Calibration, coverage_by_group, half_width, summary
 
 
 def simulated(count, seed):

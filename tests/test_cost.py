@@ -4,7 +4,8 @@ import torch
 from conftest import architecture
 from torch import nn
 
-from faceage import cost, networks
+from faceage.evaluation import cost
+from faceage.learning import networks
 
 
 def test_a_network_counted_by_hand(tmp_path):

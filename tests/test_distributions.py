@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faceage import distributions
+from faceage.evaluation import distributions
 
 YEARS = np.arange(0, 121)
 RNG = np.random.default_rng(0)

@@ -10,8 +10,11 @@ from test_ingest import run_ingest
 import doubt
 import split
 import train
-from faceage import doubts, frozen_features, images, tables
-from faceage.sample_files import sample_files
+from faceage import tables
+from faceage.data import doubts
+from faceage.learning import frozen_features
+from faceage.photographs import images
+from faceage.sample.sample_files import sample_files
 from faceage.utkface import parse
 
 FACES = 1200

@@ -12,7 +12,8 @@ import yaml
 from conftest import architecture, edit_params, photo
 
 import evaluate
-from faceage import networks, saved_model, tables, targets
+from faceage import tables
+from faceage.learning import networks, saved_model, targets
 
 REGRESSION = targets.Regression(40, 20, "l1", 1)
 NAMES = ("YOUNG", "MIDDLE", "OLD")

@@ -12,7 +12,9 @@ from PIL import Image
 from torch import nn
 
 import explain
-from faceage import networks, saliency, saved_model, selection, tables, targets
+from faceage import tables
+from faceage.explanation import saliency, selection
+from faceage.learning import networks, saved_model, targets
 
 PX = 32
 TARGET = targets.Regression(mean=40.0, sd=20.0, loss="l1", beta=1.0)

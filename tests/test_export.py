@@ -13,11 +13,14 @@ from conftest import photo
 
 import export
 import predict
-from faceage import images, onnx_graph, onnx_model, tables, targets
-from faceage.faces import to_input
-from faceage.onnx_model import OnnxModel
-from faceage.predictor import Predictor
+from faceage import tables
+from faceage.learning import targets
+from faceage.learning.faces import to_input
+from faceage.photographs import images
 from faceage.stage import UserError
+from faceage.use import onnx_graph, onnx_model
+from faceage.use.onnx_model import OnnxModel
+from faceage.use.predictor import Predictor
 
 NAMES = ("YOUNG", "MIDDLE", "OLD")
 GROUPS = ("<18", "18-40", "41-60", ">60")

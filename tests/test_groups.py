@@ -11,7 +11,7 @@ from PIL import Image
 from test_ingest import run_ingest, write_folder
 
 from faceage import tables, utkface
-from faceage.bursts import SECONDS, YEARS, burst_pairs
+from faceage.data.bursts import SECONDS, YEARS, burst_pairs
 
 
 def people(*rows) -> pd.DataFrame:

@@ -10,7 +10,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 from test_ingest import STAMP, run_ingest, write_folder
 
-from faceage import identities, images, tables
+from faceage import tables
+from faceage.data import identities
+from faceage.photographs import images
 from faceage.stage import UserError
 
 SIDE = 16

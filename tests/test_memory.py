@@ -7,7 +7,9 @@ from conftest import edit_params, photo
 from test_duplicates import recompressed
 from test_ingest import STAMP, good_files, run_ingest, write_folder
 
-from faceage import duplicates, images, looks, tables
+from faceage import tables
+from faceage.data import duplicates, looks
+from faceage.photographs import images
 
 WRITTEN = (tables.FACES, tables.REJECTED, tables.CONFLICTS)
 

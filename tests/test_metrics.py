@@ -6,8 +6,8 @@ import pytest
 from conftest import per_face
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-from faceage import baselines, metrics
-from faceage.bootstrap import Resamples
+from faceage.evaluation import baselines, metrics
+from faceage.evaluation.bootstrap import Resamples
 
 BOUNDARIES = [18, 41, 61]
 RNG = np.random.default_rng(0)

@@ -10,8 +10,8 @@ import pytest
 from local_server import running, write_model
 from PIL import Image
 
-from faceage.synthetic import draw_face
-from faceage.targets import Classification, Distribution
+from faceage.learning.targets import Classification, Distribution
+from faceage.sample.synthetic import draw_face
 from faceage.utkface import Labels
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is not on PATH")

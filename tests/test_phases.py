@@ -5,11 +5,11 @@ import torch
 from test_training import new_network, new_task, run_fit, small_settings, some_faces
 from timm.utils import ModelEmaV3
 
-from faceage import phases
-from faceage.optimisation import Schedule, make_optimizer
+from faceage.learning import phases
+from faceage.learning.optimisation import Schedule, make_optimizer
+from faceage.learning.training import PhaseTraining
 from faceage.settings import Phase
 from faceage.stage import UserError
-from faceage.training import PhaseTraining
 
 
 def phase(layers, epochs=None, lr=None):

@@ -149,7 +149,7 @@ def test_the_logged_model_takes_bytes_and_paths(repository, runs):
 
 
 def test_editing_the_report_runs_the_report_only(repository):
-    figures = repository / "src/faceage/figures.py"
+    figures = repository / "src/faceage/reporting/figures.py"
     figures.write_text(figures.read_text() + "\n# edited\n")
     assert executed(call("dvc", "repro", cwd=repository)) == ["report"]
     call("git", "checkout", "--quiet", ".", cwd=repository)

@@ -15,10 +15,12 @@ import torch
 from conftest import ROOT, photo
 
 import predict
-from faceage import estimating, images, photo_files, saved_model, targets
-from faceage.photo_files import PhotoFile
-from faceage.predictor import Predictor
+from faceage.learning import saved_model, targets
+from faceage.photographs import images
 from faceage.stage import UserError
+from faceage.use import estimating, photo_files
+from faceage.use.photo_files import PhotoFile
+from faceage.use.predictor import Predictor
 
 
 @pytest.fixture
@@ -139,13 +141,14 @@ def test_many_files_keep_their_order_and_few_are_held(album, monkeypatch):
 
 def test_estimates_are_those_of_the_evaluation(album):
     """One way from a file to the network: what evaluate measured is what people get."""
-    from faceage import evaluation, inference
+    from faceage.evaluation import measurements
+    from faceage.learning import inference
 
     model, target = saved_model.load()
     pixels = np.stack([images.square(images.decode(photo(n)), small_model.SIDE) for n in range(9)])
     logits = inference.predict(model, torch.from_numpy(pixels), torch.float32)
     found = Predictor().estimate(pixels)
-    np.testing.assert_array_equal(found.age, evaluation.ages(target, logits))
+    np.testing.assert_array_equal(found.age, measurements.ages(target, logits))
 
 
 def test_classes_without_ages_have_a_group_alone(album, monkeypatch, capsys):

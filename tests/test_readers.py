@@ -8,7 +8,8 @@ from conftest import edit_params, photo
 
 import ingest
 import split
-from faceage import params, readers, sources, tables
+from faceage import params, tables
+from faceage.data import readers, sources
 from faceage.stage import UserError
 
 

@@ -16,8 +16,10 @@ import ingest
 import report
 import split
 import train
-from faceage import recipes, sources, themes
-from faceage.sample_files import sample_files
+from faceage import recipes
+from faceage.data import sources
+from faceage.reporting import themes
+from faceage.sample.sample_files import sample_files
 
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 FACES, PX = 72, 64

@@ -20,10 +20,12 @@ import small_model
 from conftest import edit_params, photo
 
 import publish
-from faceage import images, registry, saved_model
+from faceage.learning import saved_model
 from faceage.params import Params, load
-from faceage.predictor import Predictor
+from faceage.photographs import images
 from faceage.stage import UserError
+from faceage.use import registry
+from faceage.use.predictor import Predictor
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from PIL import Image
 from report_inputs import make
 
 import report
-from faceage import gallery, labels, page, params, results, themes
+from faceage import params
+from faceage.reporting import gallery, labels, page, results, themes
 from faceage.stage import UserError
 
 BANNER = '<p class="banner" id="synthetic">'

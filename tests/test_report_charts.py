@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import report_inputs
 
-from faceage import figures, labels, params, themes
-from faceage.charts import ages, matrices, people, reliability
+from faceage import params
+from faceage.reporting import figures, labels, themes
+from faceage.reporting.charts import ages, matrices, people, reliability
 from faceage.utkface import RACES
 
 

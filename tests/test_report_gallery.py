@@ -7,7 +7,7 @@ import pytest
 import report_inputs
 from PIL import Image
 
-from faceage import figures, gallery, labels
+from faceage.reporting import figures, gallery, labels
 
 
 @pytest.fixture(scope="module")

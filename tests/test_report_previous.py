@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import yaml
 
-from faceage import measures, previous
-from faceage.previous import METRICS
+from faceage.reporting import measures, previous
+from faceage.reporting.previous import METRICS
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import pytest
 from report_inputs import CLASSES, DISTRIBUTION, make, prepare
 
-from faceage import figures, params, themes
+from faceage import params
+from faceage.reporting import figures, themes
 
 
 @pytest.fixture(autouse=True)

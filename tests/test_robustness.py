@@ -6,8 +6,9 @@ import pytest
 import torch
 from conftest import architecture
 
-from faceage import networks, robustness, targets
-from faceage.corruptions import CORRUPTIONS
+from faceage.evaluation import robustness
+from faceage.evaluation.corruptions import CORRUPTIONS
+from faceage.learning import networks, targets
 
 NAMES = list(CORRUPTIONS)
 

@@ -8,10 +8,12 @@ import pytest
 from conftest import edit_params
 
 import sample
-from faceage import conflicts, duplicates, images, intake, params, readers, sources
-from faceage.memory import Memory
+from faceage import params
+from faceage.data import conflicts, duplicates, intake, readers, sources
+from faceage.data.memory import Memory
+from faceage.photographs import images
 from faceage.reasons import Reason
-from faceage.sample_files import bad_files, sample_files
+from faceage.sample.sample_files import bad_files, sample_files
 from faceage.utkface import SYNTHETIC_COMMENT, parse
 
 COUNT, PX = 150, 96

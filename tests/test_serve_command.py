@@ -13,8 +13,9 @@ from conftest import ROOT
 from local_server import write_model
 
 import serve
-from faceage import images, stage
-from faceage.synthetic import draw_face
+from faceage import stage
+from faceage.photographs import images
+from faceage.sample.synthetic import draw_face
 from faceage.utkface import Labels
 
 

@@ -19,11 +19,11 @@ from PIL import Image
 from starlette.datastructures import Headers
 from test_images import bomb
 
-from faceage import images
-from faceage.predictor import Predictor
-from faceage.serving import bodies, guard
-from faceage.synthetic import draw_face
-from faceage.targets import Distribution
+from faceage.learning.targets import Distribution
+from faceage.photographs import images
+from faceage.sample.synthetic import draw_face
+from faceage.use.predictor import Predictor
+from faceage.use.serving import bodies, guard
 from faceage.utkface import Labels
 
 CLIENTS = 50

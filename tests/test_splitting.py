@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceage import splitting
+from faceage.data import splitting
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 

@@ -17,7 +17,7 @@ def test_dependencies_are_the_files_that_the_stage_imports(stage):
     declared = {path for path in STAGES[stage]["deps"] if path.startswith("src/")}
     used = imported_files(SRC / f"{stage}.py")
     if stage == "report":
-        used.add("src/faceage/templates")  # read, not imported
+        used.add("src/faceage/reporting/templates")  # read, not imported
     assert declared == used
 
 
@@ -56,7 +56,7 @@ def test_parameters_are_those_that_the_stage_declares(stage):
 
 
 def test_the_library_gets_its_parameters_handed_in():
-    for path in (SRC / "faceage").glob("*.py"):
+    for path in (SRC / "faceage").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "faceage.params":
                 assert "load" not in {alias.name for alias in node.names}, path.name
@@ -76,13 +76,30 @@ def test_imports_run_one_way():
             assert all("faceage/" in other for other in imported)
 
 
+def test_folders_of_the_library_import_one_way():
+    """Each imports from those before it, and from what all share: `src/faceage/*.py`."""
+    order = ["sample", "photographs", "data", "learning", "evaluation", "explanation"]
+    order += ["reporting", "use"]
+    library = SRC / "faceage"
+    assert {path.parent.name for path in library.glob("*/__init__.py")} == set(order)
+    for place, folder in enumerate(order):
+        for path in (library / folder).rglob("*.py"):
+            for imported in imported_files(path):
+                later = [name for name in order[place + 1 :] if f"faceage/{name}/" in imported]
+                assert not later, f"{path.relative_to(SRC)} imports {imported}"
+    for path in library.glob("*.py"):
+        assert not any(
+            f"faceage/{name}/" in other for name in order for other in imported_files(path)
+        )
+
+
 def test_the_report_does_not_retrain_the_model():
     report_only = imported_files(SRC / "report.py") - imported_files(SRC / "train.py")
-    assert {"src/report.py", "src/faceage/figures.py"} <= report_only
+    assert {"src/report.py", "src/faceage/reporting/figures.py"} <= report_only
 
 
 def test_edits_of_one_stage_leave_the_costly_ones_alone():
     train = set(STAGES["train"]["deps"])
-    others = ("sources", "intake", "duplicates", "splitting", "metrics", "conformal", "figures")
+    others = ("data", "photographs/alignment", "evaluation", "explanation", "reporting", "use")
     for name in others:
-        assert f"src/faceage/{name}.py" not in train
+        assert not any(path.startswith(f"src/faceage/{name}") for path in train)

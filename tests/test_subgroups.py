@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from conftest import per_face
 
-from faceage import subgroups
-from faceage.bootstrap import Resamples
+from faceage.evaluation import subgroups
+from faceage.evaluation.bootstrap import Resamples
 
 RNG = np.random.default_rng(0)
 

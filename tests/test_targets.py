@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from faceage import losses, targets
+from faceage.learning import losses, targets
 from faceage.settings import Grouping, TargetSettings
 from faceage.stage import UserError
 

@@ -9,10 +9,11 @@ import pytest
 import torch
 from conftest import edit_params, photo
 
-from faceage import devices, faces, inference, networks, params, saved_model, targets
-from faceage.checkpoints import Checkpoint, fingerprint
+from faceage import params
+from faceage.learning import devices, faces, inference, networks, saved_model, targets
+from faceage.learning.checkpoints import Checkpoint, fingerprint
+from faceage.learning.training import Part, PhaseTraining, Task, fit
 from faceage.stage import UserError
-from faceage.training import Part, PhaseTraining, Task, fit
 
 SMALL = {
     "model": "test_resnet",

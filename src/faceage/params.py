@@ -12,16 +12,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from faceage.settings import (
-    Data,
-    Evaluate,
-    Grouping,
-    Params,
-    Sample,
-    Split,
-    TargetSettings,
-    Train,
-)
+from faceage.settings import Data, Evaluate, Grouping, Params, Sample, Split, TargetSettings, Train
 from faceage.stage import UserError
 
 PATH = Path("params.yaml")

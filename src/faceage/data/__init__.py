@@ -1,0 +1,1 @@
+"""From a source of files to labelled faces: read, checked, grouped, split, doubted."""

@@ -1,0 +1,150 @@
+"""Files of one picture that disagree about the age: what is done with them, and the list of them.
+
+Byte-identical files conflict if their ages differ at all, near-duplicates if they differ by more
+than `YEARS`; classes conflict if they differ. At least one of the ages is wrong, and the picture
+does not say which. The policy `data.conflicts` is one of
+
+drop    none of the files is used
+median  byte-identical files count once, near-duplicates each, with the median of their ages;
+        classes have no median: they are dropped
+keep    byte-identical files count once, with the label of the first, near-duplicates as they are
+"""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from faceage.data.intake import Candidate, Rejected
+from faceage.data.readers import Labels
+from faceage.reasons import Reason
+
+YEARS = 5
+REASONS = {"exact": Reason.CONFLICT, "near": Reason.NEAR_CONFLICT}
+
+
+class Conflict(NamedTuple):
+    """A file of a group that disagrees; one row of data/conflicts.csv."""
+
+    kind: str  # exact or near
+    group: str  # the smallest face of it
+    path: str
+    label: str  # what the file says: age in years, or a class
+    used: str  # the label that it is used with; empty where it is not
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What becomes of candidates, and the conflicts that were found among them."""
+
+    kept: list[Candidate]
+    rejected: list[Rejected]
+    conflicts: list[Conflict]
+
+
+def resolve_copies(found: list[Candidate], policy: str) -> Resolved:
+    """Keep byte-identical files once, and where they disagree about the age by the policy.
+
+    A gender or race on which the copies disagree counts as missing.
+    """
+    result = Resolved([], [], [])
+    for face, copies in _together(found, [candidate.face for candidate in found]):
+        first, *others = copies
+        rest = [Rejected(copy.name, Reason.COPY, f"of {first.name}") for copy in others]
+        if not _disagree(copies, years=0):
+            result.kept.append(_agreed(first, others))
+            result.rejected.extend(rest)
+            continue
+        used = _settle(copies, policy)
+        label = _said(used[0].labels) if used else ""
+        result.conflicts.extend(_listed("exact", face, copies, [label] + [""] * len(others)))
+        if used:
+            result.kept.append(_agreed(used[0], others))
+            result.rejected.extend(rest)
+        else:
+            result.rejected.extend(_dropped(copies, "exact"))
+    return result
+
+
+def resolve_near(found: list[Candidate], groups: list[str], policy: str) -> Resolved:
+    """Treat near-duplicates that disagree about the age by the policy."""
+    result = Resolved([], [], [])
+    for group, alike in _together(found, groups):
+        if not _disagree(alike, YEARS):
+            result.kept.extend(alike)
+            continue
+        used = _settle(alike, policy)
+        labels = [_said(candidate.labels) for candidate in used] or [""] * len(alike)
+        result.conflicts.extend(_listed("near", group, alike, labels))
+        result.kept.extend(used)
+        if not used:
+            result.rejected.extend(_dropped(alike, "near"))
+    order = {candidate.face: number for number, candidate in enumerate(found)}
+    result.kept.sort(key=lambda candidate: order[candidate.face])
+    return result
+
+
+def summary(policy: str, conflicts: list[Conflict]) -> dict[str, Any]:
+    """Groups and files in conflict: a part of reports/ingest.json."""
+    counts = {}
+    for kind in REASONS:
+        groups = [conflict.group for conflict in conflicts if conflict.kind == kind]
+        counts[kind] = {"groups": len(set(groups)), "files": len(groups)}
+    return {"policy": policy, **counts}
+
+
+def _together(
+    found: list[Candidate], names: Iterable[str]
+) -> Iterable[tuple[str, list[Candidate]]]:
+    members: dict[str, list[Candidate]] = defaultdict(list)
+    for name, candidate in zip(names, found, strict=True):
+        members[name].append(candidate)
+    return members.items()
+
+
+def _disagree(alike: list[Candidate], years: int) -> bool:
+    classes = {candidate.labels.age_class for candidate in alike}
+    ages = _ages(alike)
+    return len(classes) > 1 or (len(ages) > 1 and max(ages) - min(ages) > years)
+
+
+def _settle(alike: list[Candidate], policy: str) -> list[Candidate]:
+    """The candidates with the labels that they are used with; none where they are not used."""
+    ages = _ages(alike)
+    if policy == "keep":
+        return alike
+    if policy == "median" and len(ages) == len(alike):
+        median = round(statistics.median(ages))
+        return [replace(one, labels=replace(one.labels, age=median)) for one in alike]
+    return []
+
+
+def _ages(alike: list[Candidate]) -> list[int]:
+    return [candidate.labels.age for candidate in alike if candidate.labels.age is not None]
+
+
+def _said(labels: Labels) -> str:
+    return labels.age_class or f"{labels.age}"
+
+
+def _listed(kind: str, group: str, alike: list[Candidate], used: list[str]) -> list[Conflict]:
+    pairs = zip(alike, used, strict=True)
+    return [Conflict(kind, group, one.name, _said(one.labels), label) for one, label in pairs]
+
+
+def _dropped(alike: list[Candidate], kind: str) -> list[Rejected]:
+    labels = {_said(candidate.labels) for candidate in alike}
+    detail = f"ages {', '.join(sorted(labels))}"
+    return [Rejected(candidate.name, REASONS[kind], detail) for candidate in alike]
+
+
+def _agreed(first: Candidate, others: list[Candidate]) -> Candidate:
+    genders = {copy.labels.gender for copy in [first, *others]} - {None}
+    races = {copy.labels.race for copy in [first, *others]} - {None}
+    labels = replace(
+        first.labels,
+        gender=genders.pop() if len(genders) == 1 else None,
+        race=races.pop() if len(races) == 1 else None,
+    )
+    return replace(first, labels=labels)

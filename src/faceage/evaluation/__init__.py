@@ -1,0 +1,1 @@
+"""What is measured of a model, with intervals, and two runs compared."""

@@ -1,0 +1,86 @@
+"""How much the error grows when photographs are worse than those of the test part."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from faceage.evaluation.corruptions import CORRUPTIONS
+from faceage.evaluation.metrics import Number, number
+from faceage.learning import devices
+from faceage.learning.faces import normalise, slices, to_input
+from faceage.learning.networks import Model
+from faceage.learning.targets import Target
+from faceage.progress import bar
+
+BATCH = 64  # larger ones are slower on a CPU: their feature maps leave its caches
+COLUMNS = ("corruption", "strength", "mae", "rise", "n")
+CLEAN = ("none", 0)
+
+
+def sample(faces: pd.DataFrame, count: int, seed: int) -> np.ndarray:
+    """Row numbers of `count` of the faces, or of all where there are fewer; the same for a seed.
+
+    Every so many faces of a list sorted by age, gender and race: a systematic sample, with the mix
+    of the whole. Among equals `seed` decides.
+
+    Parameters
+    ----------
+    faces : columns `face`, `age`, `gender`, `race`, in any order
+    """
+    # From an order of their own: the choice is of faces and not of places in the table.
+    ordered = faces.reset_index(drop=True).sort_values("face").sample(frac=1, random_state=seed)
+    ordered = ordered.sort_values(["age", "gender", "race"], kind="stable")
+    places = np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(int)
+    return np.sort(ordered.index.to_numpy()[places])
+
+
+@torch.inference_mode()
+def by_corruption(
+    network: Model, target: Target, pixels: Tensor, age: np.ndarray, seed: int
+) -> pd.DataFrame:
+    """MAE, and its rise over that of the clean faces, in years: reports/robustness.csv.
+
+    Computed in bfloat16 where the device has it, twice as fast; the clean faces too, so that the
+    rise is of the corruption.
+
+    Parameters
+    ----------
+    pixels : uint8 (n, side, side, 3)
+    age : years (n,)
+    """
+    architecture = network.architecture
+    device = next(network.parameters()).device
+    dtype = devices.fast_arithmetic(device)
+    generator = torch.Generator().manual_seed(seed)
+
+    def estimate(images: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = network(normalise(images, architecture.mean, architecture.std))
+        return target.age(logits.float().cpu())
+
+    estimates: dict[tuple[str, int], list[Tensor]] = {}
+    for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):
+        images = to_input(pixels, architecture.px, device, rows)
+        estimates.setdefault(CLEAN, []).append(estimate(images))
+        for name, (corrupt, strengths) in CORRUPTIONS.items():
+            for strength, setting in enumerate(strengths, start=1):
+                ages = estimate(corrupt(images, setting, generator))
+                estimates.setdefault((name, strength), []).append(ages)
+    mae = {key: np.abs(torch.cat(ages).numpy() - age).mean() for key, ages in estimates.items()}
+    clean = mae.pop(CLEAN)
+    return pd.DataFrame(
+        {
+            "corruption": name,
+            "strength": strength,
+            "mae": value,
+            "rise": value - clean,
+            "n": len(age),
+        }
+        for (name, strength), value in mae.items()
+    )
+
+
+def summary(corruptions: pd.DataFrame) -> dict[str, Number]:
+    """Mean rise over all corruptions and strengths, in years, and the faces that it is from."""
+    return {"mean_rise": number(corruptions["rise"].mean()), "n": int(corruptions["n"].iloc[0])}

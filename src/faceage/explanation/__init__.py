@@ -1,0 +1,1 @@
+"""Where a model finds its evidence, and the faces that this is shown on."""

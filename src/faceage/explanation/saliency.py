@@ -1,0 +1,109 @@
+"""Where in the image the evidence for an estimate is: HiResCAM of the predicted age.
+
+HiResCAM (Draelos & Carin 2020, arXiv:2011.08891) multiplies a feature map with the gradient of the
+output, place by place, and sums over channels. Grad-CAM (Selvaraju et al., ICCV 2017) takes one
+mean gradient a channel; both agree before an average pooling and a linear head, but of an earlier
+map, which small inputs need, Grad-CAM also marks places that the output does not depend on.
+
+Maps of classifiers drop what is negative, as evidence for other classes. A regression has no other
+classes: what makes a face look younger than the training mean, at which the logit is 0, explains
+its estimate as much as what makes it look older (on reference values and signs in regression:
+Letzgus et al., IEEE Signal Processing Magazine 39(4), 2022). So nothing is dropped here, and the
+absolute value is shown: how much a place counts, either way.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from captum.attr import LayerAttribution, LayerGradientXActivation
+from PIL import Image
+from torch import Tensor, nn
+
+from faceage.learning.faces import normalise, to_input
+from faceage.learning.networks import AgeNetwork
+from faceage.learning.targets import Target
+
+# Cells a side of the last map where networks see the 224 pixels that they were designed for. Of
+# small inputs it has fewer, down to one, which tell no places apart: then an earlier map is taken.
+SMALLEST_MAP = 7
+
+
+def last_feature_map(network: AgeNetwork) -> nn.Module | None:
+    """The last stage of the backbone that leaves a map of `SMALLEST_MAP` or more cells a side.
+
+    The stages are those of timm's `feature_info`. None if no stage leaves a map with channels
+    first: transformers pass on a row of tokens, and where a class token is read in the end the
+    others of the last block have no gradient.
+    """
+    backbone, px = network.backbone, network.architecture.px
+    modules = dict(backbone.named_modules())
+    stages = [
+        stage for stage in getattr(backbone, "feature_info", []) if stage["module"] in modules
+    ]
+    outputs: dict[nn.Module, Any] = {}
+
+    def keep(module: nn.Module, _: Any, output: Any) -> None:
+        outputs[module] = output
+
+    hooks = [modules[stage["module"]].register_forward_hook(keep) for stage in stages]
+    with torch.no_grad():
+        backbone(torch.zeros(1, 3, px, px))
+    for hook in hooks:
+        hook.remove()
+    for stage in reversed(stages):
+        module = modules[stage["module"]]
+        if _is_map(outputs.get(module), stage["num_chs"]):
+            return module
+    return None
+
+
+def hires_cam(network: AgeNetwork, target: Target, layer: nn.Module, pixels: Tensor) -> Tensor:
+    """Absolute HiResCAM of the predicted age at the network's input size: uint8 (n, px, px).
+
+    255 is where a face's own map is largest, so that maps of two faces cannot be compared in
+    strength; a map without any evidence is 0 everywhere.
+
+    Parameters
+    ----------
+    layer : of the backbone, with output (n, channels, height, width)
+    pixels : uint8 (n, side, side, 3)
+    """
+    network.eval()
+    architecture = network.architecture
+    px = architecture.px
+    images = to_input(pixels, px, next(network.parameters()).device)
+    images = normalise(images, architecture.mean, architecture.std)
+    evidence_of = nn.Sequential(network, _Evidence(target))
+    products = LayerGradientXActivation(evidence_of, layer).attribute(images)
+    evidence = products.detach().sum(dim=1, keepdim=True)
+    strength = LayerAttribution.interpolate(evidence.abs(), (px, px), "bilinear")[:, 0]
+    largest = strength.amax(dim=(1, 2), keepdim=True)
+    scaled = torch.where(largest > 0, strength / largest, 0)
+    return (255 * scaled).round().to(torch.uint8).cpu()
+
+
+class _Evidence(nn.Module):
+    """What of the logits is explained."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__()
+        self.target = target
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return self.target.evidence(logits)
+
+
+def png(heat: np.ndarray) -> bytes:
+    """An 8-bit greyscale PNG file of a map: uint8 (px, px)."""
+    buffer = io.BytesIO()
+    Image.fromarray(heat).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _is_map(output: Any, channels: int) -> bool:
+    """Whether it is a tensor (1, channels, height, width), high and wide enough."""
+    if not isinstance(output, Tensor) or output.ndim != 4:
+        return False
+    return output.shape[1] == channels and min(output.shape[2:]) >= SMALLEST_MAP

@@ -1,0 +1,1 @@
+"""Networks, targets and losses, and the training that brings them together."""

@@ -1,0 +1,1 @@
+"""From bytes to aligned faces: decoding, detection, and the geometry of UTKFace."""

@@ -1,0 +1,1 @@
+"""What people read: figures, the page, the cards, a comparison in words."""

@@ -1,0 +1,96 @@
+"""Which figures the report has: their names, and what each of them is drawn from."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from faceage.params import ReportParams
+from faceage.reporting import gallery
+from faceage.reporting.charts import ages, matrices, people, reliability, training
+from faceage.reporting.labels import classes, plural
+from faceage.reporting.results import Results
+from faceage.reporting.themes import Theme
+from faceage.utkface import GENDERS, RACES
+
+Draw = Callable[[Theme], Figure]
+
+
+def charts(found: Results, params: ReportParams) -> dict[str, Draw]:
+    """The figures of the page, each drawn in both themes."""
+    sizes = {name: len(part) for name, part in found.parts.items()}
+    drawn: dict[str, Draw] = {
+        "history": partial(training.history, found.history, found.monitor, sizes),
+    }
+    if found.has_people:
+        crossed = found.gender_and_ethnicity()
+        drawn["people"] = partial(people.gender_and_ethnicity, crossed, found.faces)
+    for name, counted in found.confusions(params.groupings).items():
+        drawn[f"confusion_{name}"] = partial(
+            matrices.confusion, counted, classes(name), found.test_faces
+        )
+    return drawn | _of_ages(found, params.evaluate.coverage) if found.has_ages else drawn
+
+
+def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
+    """Those that need ages."""
+    faces, test = found.faces, found.test_faces
+    mae = found.metrics["test"]["mae"]
+    challenge = found.metrics["age_checks"]["challenge_25"]
+    counts = challenge["n_minors"], challenge["n_adults"]
+    parts = {name: part["age"] for name, part in found.parts.items()}
+    by_group = _ages_by_group(found.people)
+    drawn: dict[str, Draw] = {
+        "ages_by_split": partial(people.ages_by_split, parts, faces),
+        "ages_by_group": partial(people.ages_by_group, by_group, faces),
+        "scatter": partial(ages.scatter, found.predictions, test),
+        "error_by_age": partial(ages.error_by_age, found.decades, mae, test),
+        "subgroups": partial(reliability.subgroups, found.subgroups, mae, test),
+        "age_checks": partial(
+            reliability.age_checks, found.age_checks, found.ages_18_30, counts, test
+        ),
+        "coverage": partial(reliability.coverage, found.coverage, coverage, test),
+        "robustness": partial(reliability.robustness, found.robustness, test),
+    }
+    if len(found.distribution):
+        drawn["distribution"] = partial(reliability.distribution, found.distribution, test)
+    return drawn
+
+
+def overview(found: Results) -> Draw:
+    """The figure at the head of the README."""
+    return partial(ages.overview, found.predictions, found.history, found.test_faces)
+
+
+def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
+    """Contact sheets: figures made of photographs, which the page shows one by one."""
+    test = found.test_faces
+    titles = {
+        "samples": "Samples of the data, from young to old",
+        "doubted": "Labels most in doubt, against out-of-fold predictions in years",
+        "unlike": "Faces furthest from the others in the feature space",
+        "worst": "Largest errors: true → predicted age in years",
+        "typical": "Typical errors: true → predicted age in years",
+    }
+    shown = {name: getattr(faces, name) for name in titles if getattr(faces, name)}
+    drawn: dict[str, Draw] = {
+        name: partial(
+            gallery.sheet, chosen, f"{titles[name]} (n = {plural(len(chosen), found.faces)})"
+        )
+        for name, chosen in shown.items()
+    }
+    explained = [face for pairs in faces.saliency.values() for face in pairs]
+    if explained:
+        title = f"Where the network looked (n = {plural(len(explained) // 2, test)})"
+        drawn["saliency"] = partial(gallery.sheet, explained, title)
+    return drawn
+
+
+def _ages_by_group(faces: pd.DataFrame) -> dict[str, pd.Series]:
+    """Ages of all faces, of each gender and of each ethnicity that occurs."""
+    groups = {"all": faces["age"]}
+    for label, names in {"gender": GENDERS, "race": RACES}.items():
+        parts = {name: faces.loc[faces[label] == name, "age"] for name in names}
+        groups |= {name: part for name, part in parts.items() if len(part)}
+    return groups

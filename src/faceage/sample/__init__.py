@@ -1,0 +1,1 @@
+"""The built-in sample: synthetic faces, so that everything runs before there are photographs."""
