@@ -36,12 +36,18 @@ def test_only_the_head_learns(workspace):
     assert changed == {"head.last.weight", "head.last.bias"}
 
 
-def test_only_the_last_layers_learn_and_frozen_norms_keep_their_statistics(workspace):
+def test_only_the_last_layers_learn(workspace):
     network, changed = changed_by_an_epoch(workspace, 3)
     last = phases.layers(network.backbone)[-3:]
     names = {name for name, module in network.named_modules() if any(module is x for x in last)}
     assert len(names) == 3
     assert {name.rpartition(".")[0] for name in changed} == names | {"head.last"}
+
+
+@pytest.mark.parametrize(("layers", "moves"), [(3, False), ("all", True)])
+def test_norms_keep_their_statistics_while_a_part_is_frozen(workspace, layers, moves):
+    _, changed = changed_by_an_epoch(workspace, layers)
+    assert any(name.endswith("running_mean") for name in changed) == moves
 
 
 def test_a_head_trained_on_features_is_the_one_trained_in_full(workspace):

@@ -68,7 +68,7 @@ def freeze(network: AgeNetwork, phase: Phase) -> nn.Module:
     """Let only the layers of the phase learn; return the module to train: the network or its head.
 
     A layer is a module with parameters of its own (a convolution, a norm, a linear layer), counted
-    in the order in which the backbone holds them. Frozen norms keep their statistics.
+    in the order in which the backbone holds them.
     """
     network.requires_grad_(True)
     if phase.layers == "all":
@@ -87,10 +87,16 @@ def layers(backbone: nn.Module) -> list[nn.Module]:
 
 
 def set_training(module: nn.Module) -> None:
-    """Put the module into training mode, but for what is frozen."""
+    """Put the module into training mode, but for what is frozen.
+
+    Of a network that learns in part all batch norms keep their statistics: a few layers at a low
+    rate would not make up for what every later layer suddenly gets.
+    """
     module.train()
+    in_part = not all(parameter.requires_grad for parameter in module.parameters())
     for layer in layers(module):
-        if not any(parameter.requires_grad for parameter in layer.parameters(recurse=False)):
+        frozen = not any(parameter.requires_grad for parameter in layer.parameters(recurse=False))
+        if frozen or (in_part and isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)):
             layer.eval()
 
 
