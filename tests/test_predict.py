@@ -207,7 +207,7 @@ def test_the_folder_and_the_library_are_enough(album, tmp_path):
     (album / "models").rename(elsewhere)
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from faceage.predictor import Predictor\n"
+        "from faceage.use.predictor import Predictor\n"
         "print(Predictor(Path(sys.argv[1])).estimate(np.zeros((1, 64, 64, 3), np.uint8)).age[0])"
     )
     result = subprocess.run(
