@@ -3,7 +3,7 @@
 A face that is hard for one model is hard for the other, so the differences between the absolute
 errors of the same face vary less than the errors do, and their mean is known more exactly than two
 intervals side by side can tell. Groups of near-duplicates are resampled, not faces: see
-`faceage.bootstrap`.
+`faceage.evaluation.bootstrap`.
 """
 
 from collections.abc import Iterator

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-# Eye centres in UTKFace's crops, as shares of the side: the mean of what faceage.detection sees in
-# 148 of them, so that what it is used on comes out like them. (On the mean face, by eye, they are
+# Eye centres in UTKFace's crops, as shares of the side: the mean of what our detection sees in 148
+# of them, so that what it is used on comes out like them. (On the mean face, by eye, they are
 # at 0.305 and 0.69, 0.29.)
 LEFT_EYE, RIGHT_EYE = (0.2875, 0.2975), (0.6875, 0.2975)
 # Pixels around a region that its interpolation may reach.

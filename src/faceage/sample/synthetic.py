@@ -1,7 +1,7 @@
 """Draws a synthetic face at an age: the built-in sample, for runs before there are photographs.
 
 The looks come from the labels by chance, each cue of age on its own; what is drawn how is in
-`faceage.canvas`.
+`faceage.sample.canvas`.
 """
 
 import random
