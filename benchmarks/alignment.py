@@ -2,7 +2,7 @@
 
     python benchmarks/alignment.py
 
-In a repository whose latest run was on photographs. 500 faces of the test part are estimated as
+In a repository whose latest run was on photographs. 500 faces of the test set are estimated as
 they are cut, found and aligned again, and after loosening: turned by up to 30 degrees and shrunk to
 between 50% and 80% of the picture, whose borders are repeated. Prints a Markdown table.
 """
@@ -18,20 +18,20 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 from PIL import Image
 
-from faceage import tables
-from faceage.photographs import crops, images
-from faceage.photographs.alignment import Similarity, warp
-from faceage.progress import bar
-from faceage.stage import run
-from faceage.use.predictor import Predictor
+from faceage.core import images, tables
+from faceage.core.progress import bar
+from faceage.core.script import run
+from faceage.detection import crops
+from faceage.detection.alignment import Similarity, warp
+from faceage.inference.torch_predictor import TorchPredictor
 
 FACES = 500
 
 
 def main() -> None:
     """Estimate each face in four ways."""
-    model = Predictor()
-    test = tables.read_parts()["test"].sample(FACES, random_state=0)
+    model = TorchPredictor()
+    test = tables.read_splits()["test"].sample(FACES, random_state=0)
     rng = random.Random(0)
     contents = dict(tables.image_bytes(test["face"]))
     pictures = [images.decode(contents[face]) for face in test["face"]]

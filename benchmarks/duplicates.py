@@ -21,14 +21,14 @@ import numpy as np
 from command_line import asked
 from PIL import Image
 
-from faceage.data import duplicates, intake, memory, readers
+from faceage.core import images
+from faceage.core.params import IngestParams, load
+from faceage.core.script import run
+from faceage.data import duplicates, ingest_cache, ingestion, readers
 from faceage.data.identities import same_person
-from faceage.data.looks import Look
-from faceage.data.memory import Memory
+from faceage.data.image_records import ImageRecord
+from faceage.data.ingest_cache import IngestCache
 from faceage.data.sources import open_source
-from faceage.params import IngestParams, load
-from faceage.photographs import images
-from faceage.stage import run
 
 PAIRS, ACROSS, GAP, NEW = 100, 10, 8, 100
 # The plain comparison: what is cut off at each border, in shares; pixels; correlation.
@@ -43,21 +43,23 @@ def main() -> None:
     start = time.perf_counter()
     with open_source(source) as files:
         reader = readers.choose(files, data, params.groupings)
-        found, _, looks = intake.inspect(files, reader, data, Memory())
+        found, _, records = ingestion.inspect(files, reader, data, IngestCache())
     decoded = time.perf_counter()
-    seen = memory.compare(looks, Memory(), data)
+    seen = ingest_cache.compare(records, IngestCache(), data)
     searched = time.perf_counter()
-    known = dict(list(looks.items())[:-NEW])
+    known = dict(list(records.items())[:-NEW])
     pairs = frozenset(pair for pair in seen.near if known.keys() >= set(pair))
-    memory.compare(looks, Memory(known, pairs, frozenset(known)), data)
+    ingest_cache.compare(records, IngestCache(known, pairs, frozenset(known)), data)
     added = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    prints = np.stack([look.fingerprint for look in looks.values() if isinstance(look, Look)])
+    prints = np.stack(
+        [record.fingerprint for record in records.values() if isinstance(record, ImageRecord)]
+    )
     duplicates.EXACT = 0
     with_index = len(duplicates.near_pairs(prints, data.near_duplicate))
     indexed = time.perf_counter()
 
-    numbers = {content: number for number, content in enumerate(seen.looks)}
+    numbers = {content: number for number, content in enumerate(seen.records)}
     joined = np.array([(numbers[a], numbers[b]) for a, b in sorted(seen.near)])
     groups = duplicates.connected(len(numbers), joined)
     ours = groups[[numbers[candidate.face] for candidate in found]]
@@ -80,7 +82,7 @@ def main() -> None:
     print(f"| groups by plain correlation at {ALIKE} | {(theirs > 1).sum():,} |")
     print(f"| files in them | {theirs[theirs > 1].sum():,} |")
     print(f"| of these groups not within one of ours | {len(split)} |")
-    _draw([looks[content] for pair in _sample(seen) for content in pair], sheet)
+    _draw([records[content] for pair in _sample(seen) for content in pair], sheet)
 
 
 def _plainly_alike(contents: list[bytes]) -> np.ndarray:
@@ -96,7 +98,7 @@ def _plainly_alike(contents: list[bytes]) -> np.ndarray:
     return same_person(flat, ALIKE)
 
 
-def _sample(seen: Memory) -> list[tuple[str, str]]:
+def _sample(seen: IngestCache) -> list[tuple[str, str]]:
     return random.Random(0).sample(sorted(seen.near), min(PAIRS, len(seen.near)))
 
 

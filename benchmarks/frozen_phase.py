@@ -16,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import torch
 from timm.utils import ModelEmaV3
 
-from faceage.learning import networks, phases, targets
-from faceage.learning.training import Part, PhaseTraining, Task
-from faceage.params import TrainParams, load
-from faceage.settings import Phase
+from faceage.core.params import TrainParams, load
+from faceage.core.settings import Phase
+from faceage.networks import age_network, targets
+from faceage.training import phases
+from faceage.training.loop import Part, PhaseTraining, Task
 
 FACES, EPOCHS = 2048, 3
 
@@ -27,7 +28,7 @@ FACES, EPOCHS = 2048, 3
 class Frozen(torch.nn.Module):
     """The backbone, asked for the features of every picture in every epoch."""
 
-    def __init__(self, network: networks.AgeNetwork) -> None:
+    def __init__(self, network: age_network.AgeNetwork) -> None:
         super().__init__()
         self.backbone = network.backbone
 
@@ -48,13 +49,13 @@ def main() -> None:
     pixels = torch.randint(0, 256, (FACES, 200, 200, 3), dtype=torch.uint8)
     part = Part(pixels, targets.Labels(ages, none, none, none))
     target = targets.fit(part.labels, params.target, params.groupings)
-    task = Task(target, settings, part, part, params.groupings["group"].boundaries)
-    architecture = networks.resolve("tf_efficientnet_lite0", settings, params.target, 1)
+    task = Task(target, settings, part, part, params.groupings["age_group"].boundaries)
+    architecture = age_network.resolve("tf_efficientnet_lite0", settings, params.target, 1)
     phase = Phase(layers="head", epochs=EPOCHS, lr=0.001)
 
     def prepared() -> PhaseTraining:
         torch.manual_seed(0)
-        return PhaseTraining(networks.build(architecture), task, phase, 0)
+        return PhaseTraining(age_network.build(architecture), task, phase, 0)
 
     start = time.perf_counter()
     on_features, in_full = prepared(), prepared()

@@ -14,8 +14,8 @@ import numpy as np
 from command_line import asked
 from labelled_features import read
 
-from faceage.data import doubts
-from faceage.stage import run
+from faceage.cleaning import label_issues
+from faceage.core.script import run
 
 PLANTED, DEPTH, LARGE = 0.03, 0.06, 25  # shares of the faces; years
 
@@ -23,9 +23,9 @@ PLANTED, DEPTH, LARGE = 0.03, 0.06, 25  # shares of the faces; years
 def main() -> None:
     """Plant, rank, count."""
     faces, features = read(*asked(__doc__, "source", "weights"))
-    once = ~faces["exact_group"].duplicated().to_numpy()
+    once = ~faces["exact_cluster"].duplicated().to_numpy()
     ages, features = faces.loc[once, "age"].to_numpy(dtype=float), features[once]
-    groups = faces.loc[once, "burst_group"].to_numpy()
+    groups = faces.loc[once, "burst_cluster"].to_numpy()
     print(
         f"| draw | planted | precision at {PLANTED:.0%} | recall at {PLANTED:.0%} | planted,"
         f" {LARGE} years or more | of these within the top {DEPTH:.0%} |"
@@ -36,8 +36,8 @@ def main() -> None:
         places = random.choice(len(ages), round(PLANTED * len(ages)), replace=False)
         labels = ages.copy()
         labels[places] = random.permutation(ages)[: len(places)]
-        judged = doubts.label_doubts(features, labels, groups, seed=0)
-        ranked = np.argsort(-judged["doubt"].to_numpy(), kind="stable")
+        judged = label_issues.label_issue_scores(features, labels, groups, seed=0)
+        ranked = np.argsort(-judged["issue_score"].to_numpy(), kind="stable")
         wrong, large = labels != ages, np.abs(labels - ages) >= LARGE
         top = ranked[: round(PLANTED * len(ages))]
         deep = ranked[: round(DEPTH * len(ages))]

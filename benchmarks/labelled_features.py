@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from faceage.data import intake, memory, readers
+from faceage.cleaning.frozen_features import IMG_SIZE
+from faceage.core import images
+from faceage.core.params import IngestParams, load
+from faceage.data import ingest_cache, ingestion, readers
 from faceage.data.sources import open_source
-from faceage.learning import networks
-from faceage.learning.frozen_features import PX
-from faceage.learning.inference import predict
-from faceage.params import IngestParams, load
-from faceage.photographs import images
+from faceage.networks import age_network
+from faceage.networks.forward import predict
 
 MODEL = "tf_efficientnet_lite0"
 SIDE = 200  # of UTKFace's images
@@ -28,13 +28,13 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
     data = params.data.model_copy(update={"source": source})
     with open_source(source) as files:
         reader = readers.choose(files, data, params.groupings)
-        earlier = memory.recall(data)
-        found, _, looks = intake.inspect(files, reader, data, earlier)
-        seen = memory.compare(looks, earlier, data)
-        memory.remember(data, seen, earlier)
+        earlier = ingest_cache.recall(data)
+        found, _, looks = ingestion.inspect(files, reader, data, earlier)
+        seen = ingest_cache.compare(looks, earlier, data)
+        ingest_cache.remember(data, seen, earlier)
         first = {candidate.face: candidate for candidate in reversed(found)}
         features = _features(files, list(first.values()), Path(source), weights)
-    groups = intake.group(found, seen.near)
+    groups = ingestion.group(found, seen.near)
     table = pd.DataFrame([vars(candidate.labels) for candidate in found])
     table["path"] = [candidate.name for candidate in found]
     for kind in ("exact", "near", "burst"):
@@ -51,7 +51,7 @@ def _features(files, found, source: Path, weights: str) -> np.ndarray:  # noqa: 
     pixels = np.empty((len(found), SIDE, SIDE, 3), dtype=np.uint8)
     for row, candidate in enumerate(found):
         pixels[row] = images.square(images.decode(files.read(candidate.path)), SIDE)
-    network = networks.build(networks.for_features(MODEL, PX), weights)
+    network = age_network.build(age_network.for_features(MODEL, IMG_SIZE), weights)
     through = network.backbone
     features = predict(network, torch.from_numpy(pixels), torch.float32, through=through).numpy()
     np.save(kept, features)

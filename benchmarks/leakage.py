@@ -1,4 +1,4 @@
-"""What a leaking split is worth: one model, tested under every policy of split.groups.
+"""What a leaking split is worth: one model, tested under every policy of split.clusters.
 
     python benchmarks/leakage.py ../shared/data/UTKFace.tar WEIGHTS
 
@@ -19,17 +19,17 @@ from labelled_features import read
 from torch import nn
 from torch.nn import functional as F
 
+from faceage.core.script import run
 from faceage.data import splitting
 from faceage.evaluation.bootstrap import Resamples
-from faceage.stage import run
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 SEEDS = (0, 1, 2)
 POLICIES = {
     "none": "path",
-    "exact": "exact_group",
-    "near": "near_group",
-    "burst": "burst_group",
+    "exact": "exact_cluster",
+    "near": "near_cluster",
+    "burst": "burst_cluster",
 }
 HIDDEN, DROPOUT, EPOCHS, BATCH, RATE, DECAY = 256, 0.2, 30, 256, 1e-3, 0.05
 
@@ -40,15 +40,15 @@ def main() -> None:
     faces["bin"] = splitting.age_bins(faces["age"], 5, 20)
     faces["face"] = faces["path"]
     ages = faces["age"].to_numpy(dtype=float)
-    print("| split.groups | MAE, years: seed 0 | seed 1 | seed 2 | mean |")
+    print("| split.clusters | MAE, years: seed 0 | seed 1 | seed 2 | mean |")
     print("|---|---:|---:|---:|---:|")
     for policy, column in POLICIES.items():
         cells, means = [], []
         for seed in SEEDS:
-            part = splitting.assign(faces.assign(group=faces[column]), SHARES, seed)
+            part = splitting.assign(faces.assign(cluster=faces[column]), SHARES, seed)
             test = (part == "test").to_numpy()
             errors = test_errors(ages, features, test, seed)
-            resamples = Resamples(faces.loc[test, "burst_group"], 2000, seed=0)
+            resamples = Resamples(faces.loc[test, "burst_cluster"], 2000, seed=0)
             low, high = resamples.interval_of_mean(errors)
             cells.append(f"{errors.mean():.2f} ({low:.2f} to {high:.2f})")
             means.append(errors.mean())

@@ -21,10 +21,11 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 import numpy as np
 import torch
 
-from faceage.learning import inference
-from faceage.photographs import crops, images
-from faceage.use import estimating, photo_files
-from faceage.use.predictor import Predictor
+from faceage.core import images
+from faceage.detection import crops
+from faceage.inference import batch_prediction, image_files
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import forward
 
 ROUNDS = 3
 
@@ -35,13 +36,13 @@ def main() -> None:
     parser.add_argument("folder", help="5,000 aligned faces")
     parser.add_argument("--model", type=Path, default=Path("models"))
     asked = parser.parse_args()
-    model = Predictor(asked.model)
-    files = list(photo_files.find([asked.folder]))
+    model = TorchPredictor(asked.model)
+    files = list(image_files.find([asked.folder]))
     find = partial(crops.find, mode="never", side=model.side)
 
-    list(estimating.rows(islice(files, 500), find, model))
+    list(batch_prediction.rows(islice(files, 500), find, model))
     few = peak()
-    list(estimating.rows(files, find, model))
+    list(batch_prediction.rows(files, find, model))
     many = peak()
     decoded = [images.square(images.decode(file.read()), model.side) for file in files[:1024]]
     pixels = np.stack(decoded)
@@ -49,15 +50,17 @@ def main() -> None:
     alone, whole = [], []
     for _ in range(ROUNDS):
         start = time.perf_counter()
-        for batch in np.array_split(pixels, len(pixels) // inference.BATCH):
+        for batch in np.array_split(pixels, len(pixels) // forward.BATCH):
             model.estimate(batch)
         alone.append(len(pixels) / (time.perf_counter() - start))
         start = time.perf_counter()
-        count = sum(1 for _ in estimating.rows(files, find, model))
+        count = sum(1 for _ in batch_prediction.rows(files, find, model))
         whole.append(count / (time.perf_counter() - start))
     one, two = statistics.median(alone), statistics.median(whole)
     architecture = model.network.architecture
-    print(f"{architecture.model} at {architecture.px} px, {torch.get_num_threads()} threads\n")
+    print(
+        f"{architecture.model} at {architecture.img_size} px, {torch.get_num_threads()} threads\n"
+    )
     print("| | faces a second |\n|---|---:|")
     print(f"| the model alone | {one:.0f} |")
     print(f"| predict.py, {len(files):,} files | {two:.0f} |\n")

@@ -25,8 +25,9 @@ import mlflow
 import pandas as pd
 import yaml
 
-from faceage import repository, runs
-from faceage.stage import UserError, run
+from faceage.core import repository
+from faceage.core.script import UserError, run
+from faceage.experiments import runs
 
 HERE = Path(__file__).parent
 STAND_IN = "tf_efficientnet_lite0"
@@ -35,7 +36,7 @@ ALL = ["-S", "evaluate.robustness_faces=50"]
 # The short run of a backbone whose weights are not at hand: from scratch, on the built-in sample.
 SHORT = {
     **{"weights": "none", "data.layout": "auto", "sample.faces": 600},
-    **{"train.px": 64, "train.epochs": 3},
+    **{"train.img_size": 64, "train.epochs": 3},
 }
 OWN = "-own-backbone"
 
@@ -161,7 +162,7 @@ def measured(name: str, budget: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "cs5": test.get("cs5"),
         "cs10": test.get("cs10"),
         "accuracy_4_groups": accuracy.get("group"),
-        "accuracy_3_groups": accuracy.get("stage"),
+        "accuracy_3_groups": accuracy.get("life_stage"),
         "val_mae": None if history["val_mae"].isna().all() else history["val_mae"].min(),
         "published": budget[name]["published"],
         "own_backbone": None,

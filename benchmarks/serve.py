@@ -30,9 +30,9 @@ import numpy as np
 import requests
 from PIL import Image
 
-from faceage.photographs import images
+from faceage.core import images
+from faceage.core.utkface import Labels
 from faceage.sample.synthetic import draw_face
-from faceage.utkface import Labels
 
 PROGRAM = Path(__file__).parents[1] / "src/serve.py"
 WARM_UP, WATCHED = 6, 20  # seconds
@@ -48,7 +48,7 @@ def main() -> None:
     scene.paste(face, (220, 140))
     with serving(parser.parse_args().model) as address:
         model = requests.get(f"{address}/v1/model", timeout=5).json()
-        print(f"{model['name']} at {model['px']} px, {os.cpu_count()} cores\n")
+        print(f"{model['name']} at {model['img_size']} px, {os.cpu_count()} cores\n")
         rates = webcam(address, images.encode(scene))
         print("| webcam, pictures a second on the page | |\n|---|---:|")
         print(f"| median of {len(rates)} seconds | {statistics.median(rates):.0f} |")

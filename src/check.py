@@ -10,28 +10,28 @@ Writes data/checked.txt, always the same: the other stages wait for it, and reru
 
 from pathlib import Path
 
+from faceage.core.outputs import atomic_write
+from faceage.core.params import Params, load
+from faceage.core.script import run
 from faceage.data import identities, sources
-from faceage.learning import networks
-from faceage.learning.optimisation import Schedule, make_optimizer
-from faceage.learning.targets import AUXILIARY
-from faceage.outputs import whole_file
-from faceage.params import Params, load
-from faceage.stage import run
+from faceage.networks import age_network
+from faceage.networks.targets import AUXILIARY
+from faceage.training.optimizers import Schedule, make_optimizer
 
 
 def main() -> None:
     """Check keys and values, then build and open on trial what they name."""
     params = load(Params)
     outputs = 1 + AUXILIARY if params.target.gender or params.target.race else 1
-    architecture = networks.resolve(params.model, params.train, params.target, outputs)
-    network = networks.build(architecture, params.weights)
+    architecture = age_network.resolve(params.model, params.train, params.target, outputs)
+    network = age_network.build(architecture, params.weights)
     optimizer = make_optimizer(network, params.train, params.train.lr)
     Schedule(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
     if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
         with sources.open_source(params.data.source):
             pass
-    with whole_file("data/checked.txt") as part:
+    with atomic_write("data/checked.txt") as part:
         part.write_text("params.yaml has been found sound by src/check.py\n")
 
 

@@ -10,11 +10,11 @@ Reads  reports/predictions.csv of both
 
 import argparse
 
-from faceage import runs
+from faceage.core.params import EvaluateParams, load
+from faceage.core.script import run
 from faceage.evaluation.comparison import compare
-from faceage.params import EvaluateParams, load
+from faceage.experiments import runs
 from faceage.reporting.comparison_text import markdown
-from faceage.stage import run
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         b.predictions,
         count=settings.bootstrap,
         seed=params.seed,
-        smallest=settings.min_group,
+        smallest=settings.min_subgroup,
     )
     print(markdown(a.label, b.label, comparison))
 

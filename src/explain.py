@@ -6,10 +6,10 @@ Reads  models/, data/faces.parquet, reports/predictions.csv
 Writes data/saliency.parquet: HiResCAM of the worst and of typical test faces
 """
 
-from faceage import tables
+from faceage.core import tables
+from faceage.core.script import run
 from faceage.explanation import saliency, selection
-from faceage.learning import faces, saved_model
-from faceage.stage import run
+from faceage.networks import faces, saved_model
 
 EACH = 6  # worst faces, and typical ones
 

@@ -16,13 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from faceage import tables
-from faceage.learning import faces, saved_model
-from faceage.stage import UserError, run
-from faceage.use import onnx_graph, onnx_model
-from faceage.use.estimates import Estimator
-from faceage.use.onnx_model import OnnxModel
-from faceage.use.predictor import Predictor
+from faceage.core import tables
+from faceage.core.script import UserError, run
+from faceage.inference import onnx_export, onnx_predictor
+from faceage.inference.onnx_predictor import OnnxPredictor
+from faceage.inference.predictions import Predictor
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import faces, saved_model
 
 COMPARED = 500  # test faces
 SCALED_BY = 200  # validation faces
@@ -37,16 +37,16 @@ def main() -> None:
     parser.add_argument("--format", choices=("onnx",), required=True)
     parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
     parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
-    parser.add_argument("--out", type=Path, default=onnx_model.FILE, metavar="FILE")
+    parser.add_argument("--out", type=Path, default=onnx_predictor.FILE, metavar="FILE")
     asked = parser.parse_args()
-    predictor = Predictor(asked.model)
-    onnx_graph.export(predictor, asked.out)
-    models: dict[str, Estimator] = {"PyTorch": predictor, FLOAT: OnnxModel(asked.out)}
+    predictor = TorchPredictor(asked.model)
+    onnx_export.export(predictor, asked.out)
+    models: dict[str, Predictor] = {"PyTorch": predictor, FLOAT: OnnxPredictor(asked.out)}
     print(f"wrote {asked.out}")
     if asked.int8:
         small = asked.out.with_stem(f"{asked.out.stem}_int8")
-        onnx_graph.quantise(asked.out, small, read("val", SCALED_BY, predictor.side)[0])
-        models[INT8] = OnnxModel(small)
+        onnx_export.quantise(asked.out, small, read("val", SCALED_BY, predictor.side)[0])
+        models[INT8] = OnnxPredictor(small)
         print(f"wrote {small}")
     if tables.FACES.exists() and tables.SPLIT.exists():
         refuse_what_differs(compare(models, *read("test", COMPARED, predictor.side)))
@@ -58,20 +58,20 @@ def read(part: str, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Faces of a part, drawn at random: uint8 (n, side, side, 3), and their ages in years (n,)."""
     if not (tables.FACES.exists() and tables.SPLIT.exists()):
         raise UserError(f"8 bits are scaled by faces, and there is no {tables.FACES}: dvc repro")
-    table = tables.read_parts()[part]
+    table = tables.read_splits()[part]
     # Rows go by file name, which in UTKFace begins with the age: the first ones are of few ages.
     table = table.sample(min(count, len(table)), random_state=0)
     pixels = faces.decode(table, tables.image_bytes(table["face"]), side).numpy()
     return pixels, table["age"].to_numpy(dtype=float, na_value=np.nan)
 
 
-def compare(models: dict[str, Estimator], pixels: np.ndarray, ages: np.ndarray) -> pd.DataFrame:
+def compare(models: dict[str, Predictor], pixels: np.ndarray, ages: np.ndarray) -> pd.DataFrame:
     """Differences from PyTorch's estimates, errors and times by model; printed, too."""
     reference = models["PyTorch"].estimate(pixels)
     rows = {}
     for name, model in models.items():
         found = model.estimate(pixels)
-        same = np.array(found.group) == np.array(reference.group)
+        same = np.array(found.age_group) == np.array(reference.age_group)
         rows[name] = {
             "largest difference": abs(found.age - reference.age).max(),
             "same group": same.mean(),
@@ -99,7 +99,7 @@ def refuse_what_differs(table: pd.DataFrame) -> None:
             )
 
 
-def milliseconds(model: Estimator, pixels: np.ndarray) -> float:
+def milliseconds(model: Predictor, pixels: np.ndarray) -> float:
     """Median time of an estimate, after a warm-up."""
     times = []
     for _ in range(8):

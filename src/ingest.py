@@ -7,41 +7,41 @@ Writes data/faces.parquet, data/rejected.csv, data/conflicts.csv, reports/ingest
 What was decoded in an earlier run is remembered by its content: only new files are decoded.
 """
 
-from faceage import contracts, tables
-from faceage.data import conflicts, intake, memory, readers
-from faceage.data.intake import Rejected
+from faceage.core import contracts, tables
+from faceage.core.outputs import write_json
+from faceage.core.params import IngestParams, load
+from faceage.core.script import UserError, run
+from faceage.core.settings import Data
+from faceage.data import conflicts, ingest_cache, ingestion, readers
+from faceage.data.ingestion import Rejected
 from faceage.data.sources import open_source
-from faceage.outputs import write_json
-from faceage.params import IngestParams, load
-from faceage.settings import Data
-from faceage.stage import UserError, run
 
 
 def main() -> None:
-    """Inspect every file, resolve copies and conflicts, group the faces, write what is kept."""
+    """Inspect every file, resolve copies and conflicts, cluster the faces, write what is kept."""
     params = load(IngestParams)
     data = params.data
     with open_source(data.source) as source:
         reader = readers.choose(source, data, params.groupings)
         print(f"layout {reader.layout}: {reader.share:.1%} of the images are labelled")
-        earlier = memory.recall(data)
-        candidates, rejected, looks = intake.inspect(source, reader, data, earlier)
-        seen = memory.compare(looks, earlier, data)
-        memory.remember(data, seen, earlier)
+        earlier = ingest_cache.load(data)
+        candidates, rejected, records = ingestion.inspect(source, reader, data, earlier)
+        seen = ingest_cache.compare(records, earlier, data)
+        ingest_cache.save(data, seen, earlier)
 
         copies = conflicts.resolve_copies(candidates, data.conflicts)
-        alike = intake.group(copies.kept, seen.near).near
+        alike = ingestion.cluster(copies.kept, seen.near).near
         resolved = conflicts.resolve_near(copies.kept, alike, data.conflicts)
         kept, rejected = resolved.kept, rejected + copies.rejected + resolved.rejected
         if not kept:
             raise UserError(nothing_usable(data, reader, rejected))
-        groups = intake.group(kept, seen.near, data.identity.similarity)
-        tables.write_faces(intake.rows(source, kept, groups))
+        clusters = ingestion.cluster(kept, seen.near, data.identity.similarity)
+        tables.write_faces(ingestion.rows(source, kept, clusters))
 
     disagreements = sorted(copies.conflicts + resolved.conflicts)
     tables.write_conflicts(disagreements)
     tables.write_rejected(sorted(rejected))
-    summary = intake.summary(data.source, reader.layout, kept, rejected, groups)
+    summary = ingestion.summary(data.source, reader.layout, kept, rejected, clusters)
     contracts.check_account(reader.found, len(kept), len(rejected), tables.FACES)
     summary["conflicts"] = conflicts.summary(data.conflicts, disagreements)
     write_json("reports/ingest.json", summary)
@@ -52,7 +52,7 @@ def main() -> None:
 
 def nothing_usable(data: Data, reader: readers.Reader, rejected: list[Rejected]) -> str:
     """Say why no file is used, and what faces look like in this layout."""
-    reasons = intake.count_reasons(rejected)
+    reasons = ingestion.count_reasons(rejected)
     return (
         f"data.source: none of the {len(rejected)} files in {data.source} is usable:"
         f" {', '.join(f'{n} {reason}' for reason, n in reasons.items())}; in the layout"

@@ -4,7 +4,7 @@
     python src/predict.py --csv photographs/ > ages.csv
 
 Columns: path, face (its number in the picture), x, y, w, h (its box in pixels), age, low, high
-(years, the ends of the prediction interval), group, error. A file that cannot be estimated has a
+(years, the ends of the prediction interval), age_group, error. A file that cannot be read has a
 line on standard error and an `error`, and the rest goes on. Exit code: 0, or 1 if any file failed.
 """
 
@@ -15,24 +15,24 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from faceage.learning import saved_model
-from faceage.photographs import crops
-from faceage.progress import bar
-from faceage.stage import run
-from faceage.use import estimating, photo_files, row_writers
-from faceage.use.estimates import Estimator
-from faceage.use.predictor import Predictor
+from faceage.core.progress import bar
+from faceage.core.script import run
+from faceage.detection import crops
+from faceage.inference import batch_prediction, image_files, row_writers
+from faceage.inference.predictions import Predictor
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import saved_model
 
 
 def main() -> None:
     """Find the files, estimate them, write a row for each face."""
     asked = arguments()
-    estimator = load(asked.runtime, asked.model)
-    find = partial(crops.find, mode=asked.detect, side=estimator.side)
-    files = list(photo_files.find(asked.paths))
+    predictor = load(asked.runtime, asked.model)
+    find = partial(crops.find, mode=asked.detect, side=predictor.side)
+    files = list(image_files.find(asked.paths))
     failed = 0
     with writer(asked) as out:
-        for row in estimating.rows(bar(files, "predict", "file"), find, estimator):
+        for row in batch_prediction.rows(bar(files, "predict", "file"), find, predictor):
             out.write(row)
             if row["error"]:
                 failed += 1
@@ -66,23 +66,23 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load(runtime: str, folder: Path) -> Estimator:
+def load(runtime: str, folder: Path) -> Predictor:
     """The model of a folder, made ready for use, or the export of it."""
     if runtime == "torch":
-        return Predictor(folder)
-    from faceage.use.onnx_model import OnnxModel  # noqa: PLC0415 (its library is wanted here alone)
+        return TorchPredictor(folder)
+    from faceage.inference.onnx_predictor import OnnxPredictor  # noqa: PLC0415 (its library is wanted here alone)
 
-    return OnnxModel(folder) if folder.suffix == ".onnx" else OnnxModel(folder=folder)
+    return OnnxPredictor(folder) if folder.suffix == ".onnx" else OnnxPredictor(folder=folder)
 
 
 @contextmanager
 def writer(asked: argparse.Namespace) -> Iterator[row_writers.RowWriter]:
     """Where the rows go."""
     if asked.parquet:
-        with row_writers.parquet(asked.parquet, estimating.COLUMNS) as rows:
+        with row_writers.parquet(asked.parquet, batch_prediction.COLUMNS) as rows:
             yield rows
     elif asked.csv:
-        yield row_writers.Csv(estimating.COLUMNS)
+        yield row_writers.Csv(batch_prediction.COLUMNS)
     elif asked.json:
         yield row_writers.JsonLines()
     else:

@@ -7,12 +7,13 @@ Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, a
        `promote: on` a registered version called champion
 """
 
-from faceage import tables, tracking
-from faceage.learning import saved_model
-from faceage.outputs import whole_file
-from faceage.params import PublishParams, load
-from faceage.stage import UserError, run
-from faceage.use import registry
+from faceage import tracking
+from faceage.core import tables
+from faceage.core.outputs import atomic_write
+from faceage.core.params import PublishParams, load
+from faceage.core.script import UserError, run
+from faceage.inference import model_registry
+from faceage.networks import saved_model
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     about = saved_model.describe()
     with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
         print("logging the model", flush=True)
-        model = registry.log(tracked, saved_model.FOLDER, tables.PREDICTIONS)
+        model = model_registry.log(tracked, saved_model.FOLDER, tables.PREDICTIONS)
         outcome = "logged to MLflow" if model else "not logged: tracking is off"
         if params.promote and model:
             predictions = tables.read_predictions()
@@ -29,14 +30,14 @@ def main() -> None:
                 raise UserError(
                     "promote: a model of classes has no errors in years to compare; set it to off"
                 )
-            outcome = registry.promote(
+            outcome = model_registry.promote(
                 model,
                 predictions,
                 count=params.evaluate.bootstrap,
                 seed=params.seed,
-                smallest=params.evaluate.min_group,
+                smallest=params.evaluate.min_subgroup,
             )
-    with whole_file("data/published.txt") as part:
+    with atomic_write("data/published.txt") as part:
         part.write_text(f"{outcome}\n")
     print(outcome)
 

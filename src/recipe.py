@@ -13,8 +13,8 @@ import os
 import shlex
 import sys
 
-from faceage import recipes
-from faceage.stage import run
+from faceage.core.script import run
+from faceage.experiments import recipes
 
 
 def main() -> None:

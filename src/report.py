@@ -3,18 +3,18 @@
     python src/report.py
 
 Reads  what the stages before it wrote under reports/, models/model.json, data/faces.parquet,
-       data/saliency.parquet, data/split.csv, data/rejected.csv, data/doubts.csv, dvc.lock and the
-       git history
+       data/saliency.parquet, data/split.csv, data/rejected.csv, data/label_issues.csv, dvc.lock and
+       the git history
 Writes reports/figures/, reports/report.html, reports/model_card.md, reports/data_card.md; logs
        reports/ to MLflow
 """
 
 from faceage import tracking
-from faceage.outputs import whole_file, whole_folder
-from faceage.params import ReportParams, load
-from faceage.progress import bar
+from faceage.core.outputs import atomic_folder, atomic_write
+from faceage.core.params import ReportParams, TrackingParams, load
+from faceage.core.progress import bar
+from faceage.core.script import run
 from faceage.reporting import figures, gallery, page, results, themes
-from faceage.stage import run
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     found = results.read()
     faces = gallery.choose(found)
     pictures = {}
-    with whole_folder("reports/figures") as folder:
+    with atomic_folder("reports/figures") as folder:
         charts = figures.charts(found, params)
         for name, draw in bar(charts.items(), "figures", "figure"):
             pictures[name] = page.Picture(
@@ -36,13 +36,15 @@ def main() -> None:
         if found.has_ages:
             overview = themes.png(figures.overview(found), themes.LIGHT)
             (folder / "overview.png").write_bytes(overview)
-    with whole_file("reports/report.html") as part:
+    with atomic_write("reports/report.html") as part:
         part.write_text(page.page(found, params, pictures, faces), encoding="utf-8")
-    with whole_file("reports/model_card.md") as part:
+    with atomic_write("reports/model_card.md") as part:
         part.write_text(page.model_card(found, params), encoding="utf-8")
-    with whole_file("reports/data_card.md") as part:
+    with atomic_write("reports/data_card.md") as part:
         part.write_text(page.data_card(found, params), encoding="utf-8")
-    with tracking.continue_run(params.tracking, found.model["fingerprint"]) as tracked:
+    with tracking.continue_run(
+        load(TrackingParams).tracking, found.model["fingerprint"]
+    ) as tracked:
         tracked.log_file("reports", "reports")
     print("wrote reports/report.html, model_card.md and data_card.md, and reports/figures/")
 

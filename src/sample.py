@@ -10,32 +10,39 @@ Writes data/sample/: exactly sample.faces different faces with UTKFace file name
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from pathlib import Path
 
-from faceage.outputs import whole_folder
-from faceage.params import SampleParams, load
-from faceage.progress import bar
+from faceage.core.outputs import atomic_folder
+from faceage.core.params import SampleParams, load
+from faceage.core.progress import bar
+from faceage.core.script import run
 from faceage.sample.sample_files import bad_files, sample_files
-from faceage.stage import run
+
+SAMPLE = Path("data/sample")
 
 
 def main() -> None:
     """Draw every face from a seed of its own, on all cores, and write them beside the bad files."""
     params = load(SampleParams)
-    count, px = params.sample.faces, params.sample.px
-    draw = partial(draw_files, count, px, params.seed)
-    with whole_folder("data/sample") as folder, ProcessPoolExecutor(os.cpu_count()) as processes:
+    if Path(params.data.source) != SAMPLE:
+        SAMPLE.mkdir(parents=True, exist_ok=True)  # an output of the stage, drawn or not
+        print(f"nothing drawn: data.source is {params.data.source}")
+        return
+    count, img_size = params.sample.faces, params.sample.img_size
+    draw = partial(draw_files, count, img_size, params.seed)
+    with atomic_folder(SAMPLE) as folder, ProcessPoolExecutor(os.cpu_count()) as processes:
         drawn = processes.map(draw, range(count), chunksize=32)
         for files in bar(drawn, "sample", "face", count):
             for name, content in files:
                 (folder / name).write_bytes(content)
-        for name, content in bad_files(px, params.seed):
+        for name, content in bad_files(img_size, params.seed):
             (folder / name).write_bytes(content)
     print(f"drew {count} synthetic faces into data/sample/")
 
 
-def draw_files(count: int, px: int, seed: int, index: int) -> list[tuple[str, bytes]]:
+def draw_files(count: int, img_size: int, seed: int, index: int) -> list[tuple[str, bytes]]:
     """Files of one face: for a worker process, which cannot send back a generator."""
-    return list(sample_files(count, px, seed, index))
+    return list(sample_files(count, img_size, seed, index))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 import uvicorn
 
-from faceage.learning import saved_model
-from faceage.stage import UserError, run
-from faceage.use.predictor import Predictor
-from faceage.use.serving import about
-from faceage.use.serving.app import create
+from faceage.core.script import UserError, run
+from faceage.inference.serving import model_info
+from faceage.inference.serving.app import create
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import saved_model
 
 CONNECTIONS = 512  # below the 1,024 files that a process may usually have open
 
@@ -27,7 +27,7 @@ def main() -> None:
     listening = listen(asked.host, asked.port)
     # Half of the cores for the model; what decodes pictures and finds faces has the other half.
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
-    app = create(Predictor(asked.model), about.describe(asked.model))
+    app = create(TorchPredictor(asked.model), model_info.describe(asked.model))
     settings = uvicorn.Config(
         app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=3
     )

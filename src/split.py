@@ -1,4 +1,4 @@
-"""Stage `split`: assign each face to train, val or test, those of a group always to the same part.
+"""Stage `split`: assign each face to train, val or test, clusters on one side.
 
     python src/split.py
 
@@ -6,38 +6,38 @@ Reads  data/faces.parquet
 Writes data/split.csv, reports/split.json
 """
 
-from faceage import tables
+from faceage.core import tables
+from faceage.core.outputs import write_json
+from faceage.core.params import SplitParams, load
+from faceage.core.script import UserError, run
 from faceage.data import splitting
-from faceage.outputs import write_json
-from faceage.params import SplitParams, load
-from faceage.stage import UserError, run
 
 
 def main() -> None:
-    """Bin the ages, assign whole groups, report how even the parts came out."""
+    """Bin the ages, assign whole clusters, report how even the splits came out."""
     params = load(SplitParams)
     split = params.split
-    shares = {part: getattr(split, part) for part in tables.PARTS}
+    shares = {name: getattr(split, name) for name in tables.SPLITS}
 
     faces = tables.read_faces()
-    faces["group"] = faces["face" if split.groups == "none" else f"{split.groups}_group"]
+    faces["cluster"] = faces["face" if split.clusters == "none" else f"{split.clusters}_cluster"]
     ages, classes = faces["age"], faces["age_class"]
     has_ages = bool(ages.notna().all())
     faces["bin"] = splitting.age_bins(ages, split.bin_years, split.min_bin) if has_ages else classes
-    faces["part"] = splitting.assign(faces, shares, params.seed)
+    faces["split"] = splitting.assign(faces, shares, params.seed)
 
-    missing = [part for part in tables.PARTS if part not in set(faces["part"])]
+    missing = [name for name in tables.SPLITS if name not in set(faces["split"])]
     if missing:
         raise UserError(
-            f"split: {len(faces)} faces in {faces['group'].nunique()} groups leave no face for"
+            f"split: {len(faces)} faces in {faces['cluster'].nunique()} clusters leave no face for"
             f" {' and '.join(missing)}; add faces to data.source or raise split.{missing[0]}"
         )
-    summary = {"kept_whole": split.groups} | splitting.summary(faces, shares)
+    summary = {"kept_whole": split.clusters} | splitting.summary(faces, shares)
     tables.write_split(faces)
     write_json("reports/split.json", summary)
-    for part in tables.PARTS:
-        share = (faces["part"] == part).mean()
-        print(f"{part:5} {(faces['part'] == part).sum():6} faces, {share:.1%}")
+    for name in tables.SPLITS:
+        share = (faces["split"] == name).mean()
+        print(f"{name:5} {(faces['split'] == name).sum():6} faces, {share:.1%}")
     for reason in splitting.uneven(faces, shares):
         print(reason)
 

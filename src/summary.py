@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from faceage.stage import UserError, run
+from faceage.core.script import UserError, run
 
 METRICS = Path("reports/metrics.json")
 

@@ -2,12 +2,11 @@
 
     python src/train.py
 
-Reads  data/faces.parquet, data/split.csv (the parts train and val), data/doubts.csv, weights
+Reads  data/faces.parquet, data/split.csv (train and val) or data/clean_split.csv, weights
 Writes models/, reports/history.csv; logs to MLflow
 Killed at any moment and started again, it goes on from the last finished epoch.
 """
 
-import hashlib
 import math
 from functools import partial
 from importlib.metadata import version
@@ -16,45 +15,51 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from faceage import repository, tables, tracking
-from faceage.learning import devices, faces, networks, saved_model, targets
-from faceage.learning.checkpoints import Checkpoint, fingerprint
-from faceage.learning.training import Epoch, Fitted, Part, Task, check_monitor, fit
-from faceage.outputs import write_csv
-from faceage.params import TrainParams, as_dict, load
-from faceage.settings import Train
-from faceage.stage import UserError, run
+from faceage import tracking
+from faceage.core import repository, tables
+from faceage.core.hashing import sha256
+from faceage.core.outputs import write_csv
+from faceage.core.params import TrackingParams, TrainParams, load
+from faceage.core.script import UserError, run
+from faceage.core.settings import Train
+from faceage.networks import age_network, devices, faces, saved_model, targets
+from faceage.training.checkpoints import Checkpoint, fingerprint
+from faceage.training.loop import Epoch, Fitted, Part, Task, check_monitor, fit
 
 
 def main() -> None:
     """Decode the faces, train each member, save them as one model."""
     params = load(TrainParams)
     settings = params.train
-    networks.require(params.model)
+    age_network.require(params.model)
     device = devices.pick()
     key = fingerprint("train", params)
     interrupted = Checkpoint(key).load() or {}
-    with tracking.open_run(params.tracking, key, interrupted.get("run_id")) as tracked:
+    with tracking.open_run(
+        load(TrackingParams).tracking, key, interrupted.get("run_id")
+    ) as tracked:
         train, val, synthetic = read_faces(params)
         check_monitor(train.labels, settings)
         target = targets.fit(train.labels, params.target, params.groupings)
-        task = Task(target, settings, train, val, params.groupings["group"].boundaries)
-        architecture = networks.resolve(params.model, settings, params.target, target.outputs)
+        task = Task(target, settings, train, val, params.groupings["age_group"].boundaries)
+        architecture = age_network.resolve(params.model, settings, params.target, target.outputs)
         resolved = architecture.as_dict() | {"device": str(device)}
-        tracked.log_params(as_dict(params) | {"resolved": resolved})
-        print(f"{params.model} at {architecture.px} px on {device}, target {params.target.name}")
+        tracked.log_params(params.model_dump() | {"resolved": resolved})
+        print(
+            f"{params.model} at {architecture.img_size} px on {device}, target {params.target.name}"
+        )
 
         members = []
         for member in range(1, settings.members + 1):
             seed = params.seed + member - 1
             torch.manual_seed(seed)
-            network = networks.build(architecture, params.weights).to(device)
+            network = age_network.build(architecture, params.weights).to(device)
             checkpoint = Checkpoint(key, member)
             after_epoch = partial(report_epoch, tracked, settings, member)
             members.append(fit(network, task, seed, checkpoint, tracked.run_id, after_epoch))
 
         about = {
-            "training": as_dict(params)
+            "training": params.model_dump()
             | {
                 "weights": describe_weights(params.weights),
                 "faces": len(train.labels),
@@ -63,7 +68,7 @@ def main() -> None:
             },
             "synthetic": synthetic,
             "side": train.pixels.shape[1],
-            "data": {path.name: digest(path) for path in (tables.FACES, tables.SPLIT)},
+            "data": {path.name: sha256(path) for path in (tables.FACES, Path(settings.split))},
             "fingerprint": key,
             "versions": {name: version(name) for name in ("torch", "timm", "safetensors")},
         }
@@ -73,28 +78,18 @@ def main() -> None:
 
 
 def read_faces(params: TrainParams) -> tuple[Part, Part, bool]:
-    """Decode the parts train and val; say whether any of their faces is synthetic."""
-    parts = tables.read_parts()
-    parts["train"] = without_doubted(parts["train"], params.train.leave_out)
-    if len(parts["train"]) < 2:
-        raise UserError("train: the part train has fewer than 2 faces; add faces to data.source")
-    side = faces.stored_side(pd.concat(parts.values()))
-    classes = params.groupings[params.target.groups].names
+    """Decode the splits train and val; say whether any of their faces is synthetic."""
+    splits = tables.read_splits(Path(params.train.split))
+    if len(splits["train"]) < 2:
+        raise UserError("train: the training set has fewer than 2 faces; add faces to data.source")
+    side = faces.stored_side(pd.concat(splits.values()))
+    classes = params.groupings[params.target.grouping].names
     decoded = []
     for name in ("train", "val"):
-        table = parts[name]
+        table = splits[name]
         pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
         decoded.append(Part(pixels, targets.labels(table, classes)))
-    return decoded[0], decoded[1], bool(parts["train"]["synthetic"].any())
-
-
-def without_doubted(train: pd.DataFrame, share: float) -> pd.DataFrame:
-    """The training faces but for a share of them, those whose labels are doubted most."""
-    if not share:
-        return train
-    ranked = tables.read_doubts()["face"]
-    doubted = ranked[ranked.isin(train["face"])].head(round(share * len(train)))
-    return train[~train["face"].isin(doubted)].reset_index(drop=True)
+    return decoded[0], decoded[1], bool(splits["train"]["synthetic"].any())
 
 
 def report_epoch(
@@ -133,13 +128,7 @@ def describe_weights(weights: str) -> str:
     path = repository.root() / weights
     if not path.is_file():
         return weights
-    return f"{path.name} (sha256 {digest(path)[:16]})"
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return f"{path.name} (sha256 {sha256(path)[:16]})"
 
 
 if __name__ == "__main__":

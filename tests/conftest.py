@@ -25,7 +25,7 @@ for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELIN
 
 from faceage.evaluation import metrics  # noqa: E402
 from faceage.evaluation.age_bins import bin_index  # noqa: E402
-from faceage.learning import networks  # noqa: E402
+from faceage.networks import age_network  # noqa: E402
 
 # A busy machine is no fault of the code.
 settings.register_profile("unhurried", deadline=None)
@@ -66,11 +66,11 @@ def photo(number: int, size: tuple[int, int] = (64, 64), kind: str = "JPEG") -> 
     return buffer.getvalue()
 
 
-def architecture(outputs: int = 1, **changes: Any) -> networks.Architecture:
+def architecture(outputs: int = 1, **changes: Any) -> age_network.Architecture:
     """A small network's, with a plain head."""
-    known = networks.Architecture(
+    known = age_network.Architecture(
         model="test_resnet",
-        px=32,
+        img_size=32,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         hidden=(),
@@ -80,7 +80,7 @@ def architecture(outputs: int = 1, **changes: Any) -> networks.Architecture:
         coral=False,
         auxiliary=0,
         members=1,
-        flip_average=False,
+        hflip_tta=False,
     )
     return dataclasses.replace(known, **changes)
 

@@ -14,9 +14,9 @@ import small_model
 import uvicorn
 from conftest import ROOT
 
-from faceage.learning.targets import Target
-from faceage.use.predictor import Predictor
-from faceage.use.serving import about, app
+from faceage.inference.serving import app, model_info
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks.targets import Target
 
 
 def write_model(folder: Path, target: Target = small_model.REGRESSION, **changes: Any) -> Path:
@@ -29,9 +29,9 @@ def write_model(folder: Path, target: Target = small_model.REGRESSION, **changes
 
 
 @contextmanager
-def running(model: Path, predictor: Predictor | None = None) -> Iterator[str]:
+def running(model: Path, predictor: TorchPredictor | None = None) -> Iterator[str]:
     """Start a real server around the model in a folder, yield its address."""
-    application = app.create(predictor or Predictor(model), about.describe(model))
+    application = app.create(predictor or TorchPredictor(model), model_info.describe(model))
     server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))

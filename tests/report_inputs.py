@@ -1,6 +1,5 @@
 """What the other stages leave behind for the report, in small: for the tests of the report."""
 
-import dataclasses
 import hashlib
 import io
 import shutil
@@ -16,12 +15,12 @@ from conftest import ROOT, architecture, edit_params
 from PIL import Image, ImageDraw
 
 import report
-from faceage import params, tables
+from faceage.core import params, tables
+from faceage.core.outputs import write_csv, write_json
 from faceage.data import splitting
-from faceage.evaluation import measurements
+from faceage.evaluation import assessment
 from faceage.explanation import selection
-from faceage.learning import targets
-from faceage.outputs import write_csv, write_json
+from faceage.networks import targets
 from faceage.reporting import results
 
 REGRESSION = targets.Regression(mean=0.0, sd=1.0, loss="smooth_l1", beta=1.0)
@@ -35,7 +34,7 @@ def prepare(folder: Path, patch: pytest.MonkeyPatch, **inputs: Any) -> results.R
     """Make `folder` the working directory, write params.yaml and the inputs, read them back."""
     patch.chdir(folder)
     shutil.copy(ROOT / "params.yaml", folder)
-    edit_params({"tracking": False, "evaluate.min_group": 8})
+    edit_params({"tracking": False, "evaluate.min_subgroup": 8})
     write(folder, **inputs)
     return results.read()
 
@@ -74,14 +73,14 @@ def write(
     tables.write_faces(rows)
     table = tables.read_faces()
     middle = (faces - test) * 7 // 8
-    table["group"] = table["near_group"]
-    table["part"] = ["test"] * test + ["train"] * middle + ["val"] * (faces - test - middle)
+    table["cluster"] = table["near_cluster"]
+    table["split"] = ["test"] * test + ["train"] * middle + ["val"] * (faces - test - middle)
     tables.write_split(table)
     write_json(root / "reports/split.json", {"kept_whole": "burst"} | _split(table))
     _write_ingest(root, faces, synthetic)
-    _write_doubts(table)
+    _write_label_issues(table)
     _write_model(root, table, epochs, synthetic, target)
-    predictions = _write_evaluation(root, tables.read_parts(), random, synthetic, target)
+    predictions = _write_evaluation(root, tables.read_splits(), random, synthetic, target)
     _write_saliency(predictions if saliency and not classes else None)
     epoch = np.arange(1, epochs + 1)
     history = {
@@ -125,7 +124,7 @@ def _row(
         "age_class": None,
         "gender": gender,
         "race": race if number % 40 and gender is not None else None,
-        **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
+        **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face),
         "width": 96,
         "height": 96,
         "synthetic": synthetic,
@@ -135,24 +134,24 @@ def _row(
 def _split(table: pd.DataFrame) -> dict[str, Any]:
     if table["age"].isna().any():
         return splitting.summary(table.assign(bin=table["age_class"]), SHARES)
-    parts = {}
-    for name in tables.PARTS:
-        age = table.loc[table["part"] == name, "age"]
+    splits = {}
+    for name in tables.SPLITS:
+        age = table.loc[table["split"] == name, "age"]
         described = {
             "mean": age.mean(), "sd": age.std(ddof=0), "median": float(age.median()),
             "min": int(age.min()), "max": int(age.max()),
         }  # fmt: skip
         share = len(age) / len(table)
-        parts[name] = {"faces": len(age), "groups": len(age), "share": share, "age": described}
-    bins = pd.crosstab(table["age"] // 5 * 5, table["part"]).reindex(
-        columns=list(tables.PARTS), fill_value=0
+        splits[name] = {"faces": len(age), "groups": len(age), "share": share, "age": described}
+    bins = pd.crosstab(table["age"] // 5 * 5, table["split"]).reindex(
+        columns=list(tables.SPLITS), fill_value=0
     )
     named = [
         {"bin": f"{int(str(start)):03d}-{int(str(start)) + 4:03d}", **row.to_dict()}
         for start, row in bins.iterrows()
     ]
-    deviation = {"bin": "000-004", "part": "val", "points": 0.4}
-    return {"parts": parts, "bins": named, "largest_deviation": deviation}
+    deviation = {"bin": "000-004", "split": "val", "points": 0.4}
+    return {"splits": splits, "bins": named, "largest_deviation": deviation}
 
 
 def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
@@ -182,26 +181,26 @@ def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
     write_json(root / "reports/ingest.json", content)
 
 
-def _write_doubts(table: pd.DataFrame) -> None:
+def _write_label_issues(table: pd.DataFrame) -> None:
     found = table[["face", "path", "age"]].copy()
-    found["distance"] = np.linspace(0.5, 2.5, len(found))
+    found["outlier_score"] = np.linspace(0.5, 2.5, len(found))
     predicted = found["age"].astype(float).add(10)
     found["predicted"], found["usual_error"] = predicted, 5.0
-    found["doubt"] = (predicted - found["age"]) / 5 + found["distance"]
-    tables.write_doubts(found.sort_values("doubt", ascending=False))
+    found["issue_score"] = (predicted - found["age"]) / 5 + found["outlier_score"]
+    tables.write_label_issues(found.sort_values("issue_score", ascending=False))
 
 
 def _write_model(
     root: Path, table: pd.DataFrame, epochs: int, synthetic: bool, target: targets.Target
 ) -> None:
-    settings = params.as_dict(params.load(params.TrainParams))
+    settings = params.load(params.TrainParams).model_dump()
     settings["train"]["monitor"] = "mae" if table["age"].notna().all() else "accuracy"
     content = {
-        "architecture": architecture(target.outputs, model="resnet10t", px=64).as_dict(),
+        "architecture": architecture(target.outputs, model="resnet10t", img_size=64).as_dict(),
         "target": targets.as_dict(target),
         "training": settings
         | {
-            "weights": "none", "faces": int((table["part"] == "train").sum()),
+            "weights": "none", "faces": int((table["split"] == "train").sum()),
             "best_epochs": [epochs], "val_mae": [5.0],
         },
         "synthetic": synthetic,
@@ -213,29 +212,28 @@ def _write_model(
 
 def _write_evaluation(
     root: Path,
-    parts: dict[str, pd.DataFrame],
+    splits: dict[str, pd.DataFrame],
     random: np.random.Generator,
     synthetic: bool,
     target: targets.Target,
 ) -> pd.DataFrame:
     settings = params.load(params.EvaluateParams)
-    settings = dataclasses.replace(
-        settings, evaluate=settings.evaluate.model_copy(update={"bootstrap": 100})
-    )
-    test = parts["test"]
+    few = settings.evaluate.model_copy(update={"bootstrap": 100})
+    settings = settings.model_copy(update={"evaluate": few})
+    test = splits["test"]
     if test["age_class"].notna().any():
         logits = torch.tensor(random.normal(size=(len(test), target.outputs)))
-        measured = measurements.of_classes(settings, parts, target, {"test": logits})
+        measured = assessment.of_classes(settings, splits, target, {"test": logits})
     else:
-        ages = {name: parts[name]["age"].to_numpy(dtype=float) for name in ("val", "test")}
+        ages = {name: splits[name]["age"].to_numpy(dtype=float) for name in ("val", "test")}
         logits_of = {name: _logits(target, _estimates(age, random)) for name, age in ages.items()}
         age = ages["test"]
         others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
-        measured = measurements.of_ages(settings, parts, target, logits_of, others)
+        measured = assessment.of_ages(settings, splits, target, logits_of, others)
         measured.tables["robustness"] = _robustness(len(test))
         measured.headline["robustness"] = {"mean_rise": 1.0, "n": len(test)}
     tables.write_predictions(measured.predictions)
-    for name, columns in measurements.TABLES.items():
+    for name, columns in assessment.TABLES.items():
         table = measured.tables.get(name, pd.DataFrame(columns=columns))
         write_csv(root / f"reports/{name}.csv", table)
     write_json(root / "reports/metrics.json", {"synthetic": synthetic} | measured.headline)

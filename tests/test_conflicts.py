@@ -8,8 +8,7 @@ from conftest import edit_params, photo
 from test_duplicates import recompressed
 from test_ingest import STAMP, run_ingest, write_folder
 
-from faceage import tables
-from faceage.photographs import images
+from faceage.core import images, tables
 
 
 def weaker(content: bytes) -> bytes:
@@ -60,8 +59,8 @@ def test_a_policy_is_applied_and_listed(workspace, policy):
     summary = json.loads((workspace / "reports/ingest.json").read_text())["conflicts"]
     assert summary == {
         "policy": policy,
-        "exact": {"groups": 1, "files": 2},
-        "near": {"groups": 1, "files": 2},
+        "exact": {"clusters": 1, "files": 2},
+        "near": {"clusters": 1, "files": 2},
     }
 
 

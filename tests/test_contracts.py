@@ -9,19 +9,19 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import photo
 
-from faceage import contracts, tables
-from faceage.contracts import ContractBroken
+from faceage.core import contracts, tables
+from faceage.core.contracts import ContractBroken
 
 
 def row(number: int, **changes: object) -> dict[str, object]:
     content = photo(number)
     face = hashlib.sha256(content).hexdigest()
-    groups = dict.fromkeys(("exact_group", "near_group", "burst_group"), face)
+    clusters = dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face)
     plain = {
         "face": face,
         "image": {"bytes": content, "path": f"{number}.jpg"},
         **{"age": 30, "age_class": None, "gender": 0, "race": None},
-        **groups,
+        **clusters,
         **{"width": 64, "height": 64, "synthetic": True},
     }
     return plain | changes
@@ -32,7 +32,7 @@ def faces_and_split(count: int = 6) -> pd.DataFrame:
     tables.write_faces(rows)
     faces = [str(row["face"]) for row in rows]
     parts = ["train"] * (count - 2) + ["val", "test"]
-    return pd.DataFrame({"face": faces, "group": faces, "part": parts})
+    return pd.DataFrame({"face": faces, "cluster": faces, "split": parts})
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def faces_and_split(count: int = 6) -> pd.DataFrame:
         ({"age": None}, "column age breaks the rule `given, or a class` in 1 of 3 rows (row 1"),
         ({"gender": 7}, "column gender breaks the rule `from 0 to 1` in 1 of 3 rows (row 1: 7)"),
         ({"face": "x"}, "column face breaks the rule `a SHA-256 in hexadecimal`"),
-        ({"near_group": None}, "column near_group breaks the rule `given` in 1 of 3 rows"),
+        ({"near_cluster": None}, "column near_cluster breaks the rule `given` in 1 of 3 rows"),
     ],
 )
 def test_faces_are_checked_where_they_are_written(workspace, changes, message):
@@ -59,9 +59,9 @@ def test_a_face_twice_is_named_with_its_rows(workspace):
 def test_groups_are_nested(workspace):
     shared = row(0)["face"]
     with pytest.raises(
-        ContractBroken, match=r"column burst_group breaks .*the same for all of a near_"
+        ContractBroken, match=r"column burst_cluster breaks .*the same for all of a near_"
     ):
-        tables.write_faces([row(0), row(1, exact_group=shared, near_group=shared)])
+        tables.write_faces([row(0), row(1, exact_cluster=shared, near_cluster=shared)])
 
 
 def test_types_are_checked_where_they_are_read(workspace):
@@ -91,15 +91,15 @@ BROKEN_SPLITS = {
         lambda split: split.iloc[1:],
         "column face breaks the rule `the same values in both`",
     ),
-    "an unknown part": (
-        lambda split: split.assign(part="trian"),
-        "column part breaks the rule `one of train, val, test` in 6 of 6 rows (row 0: 'trian'",
+    "an unknown split": (
+        lambda split: split.assign(split="trian"),
+        "column split breaks the rule `one of train, val, test` in 6 of 6 rows (row 0: 'trian'",
     ),
-    "a group on two sides": (
-        lambda split: split.assign(group=split["face"].iloc[0]),
-        "column part breaks the rule `the same for all of a group` in 6 of 6 rows (row 0: 'train'",
+    "a cluster on two sides": (
+        lambda split: split.assign(cluster=split["face"].iloc[0]),
+        "column split breaks the rule `the same for all of a cluster` in 6 of 6 rows (row 0: ",
     ),
-    "a column too few": (lambda split: split.drop(columns="group"), "column group is missing"),
+    "a column too few": (lambda split: split.drop(columns="cluster"), "column cluster is missing"),
     "a column too many": (lambda split: split.assign(odd=1), "column odd is not known"),
 }
 
@@ -109,19 +109,19 @@ def test_a_split_is_checked_where_it_is_read(workspace, name):
     breaking, message = BROKEN_SPLITS[name]
     split = faces_and_split()
     tables.write_split(split)
-    assert {part: len(table) for part, table in tables.read_parts().items()} == {
+    assert {part: len(table) for part, table in tables.read_splits().items()} == {
         **{"train": 4, "val": 1, "test": 1}
     }
     breaking(split).to_csv(tables.SPLIT, index=False)
     with pytest.raises(ContractBroken, match=re.escape(message)) as error:
-        tables.read_parts()
+        tables.read_splits()
     assert str(tables.SPLIT) in str(error.value)
 
 
 def test_a_split_is_checked_where_it_is_written(workspace):
     split = faces_and_split()
-    with pytest.raises(ContractBroken, match="column part"):
-        tables.write_split(split.assign(group=split["group"].iloc[0]))
+    with pytest.raises(ContractBroken, match="column split"):
+        tables.write_split(split.assign(cluster=split["cluster"].iloc[0]))
     assert not tables.SPLIT.exists()
 
 

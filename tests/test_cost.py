@@ -5,12 +5,14 @@ from conftest import architecture
 from torch import nn
 
 from faceage.evaluation import cost
-from faceage.learning import networks
+from faceage.networks import age_network
 
 
 def test_a_network_counted_by_hand(tmp_path):
     backbone = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten())
-    network = networks.Model([networks.AgeNetwork(backbone, 4 * 64, architecture(px=8))])
+    network = age_network.Model(
+        [age_network.AgeNetwork(backbone, 4 * 64, architecture(img_size=8))]
+    )
     (tmp_path / "model.safetensors").write_bytes(b"12345")
     (tmp_path / "model.json").write_bytes(b"12")
     measured = cost.measure(network, tmp_path)

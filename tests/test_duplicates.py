@@ -8,8 +8,8 @@ import pytest
 from conftest import photo
 from PIL import Image, ImageEnhance, ImageOps
 
+from faceage.core import images
 from faceage.data import duplicates
-from faceage.photographs import images
 from faceage.sample.sample_files import sample_files
 
 THRESHOLD = 0.98

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, edit_params, photo
 from safetensors.torch import save_file
 
-from faceage import outputs, stage
+from faceage.core import outputs, script
 
 
 def run_script(name: str, **environment: str) -> subprocess.CompletedProcess:
@@ -108,13 +108,13 @@ def test_imagenet_weights_without_a_network(workspace):
 
 
 def test_a_size_that_the_backbone_does_not_take(workspace):
-    edit_params({"model": "coatnet_nano_rw_224", "train.px": 100})
-    assert_one_sentence(run_script("check"), "train.px", "100x100", "multiple of 32")
+    edit_params({"model": "coatnet_nano_rw_224", "train.img_size": 100})
+    assert_one_sentence(run_script("check"), "train.img_size", "100x100", "multiple of 32")
 
 
 def test_a_tracking_server_that_does_not_answer(workspace):
     edit_params({"model": "test_resnet"})
-    for name in ("faces.parquet", "split.csv", "doubts.csv", "checked.txt"):
+    for name in ("faces.parquet", "split.csv", "label_issues.csv", "checked.txt"):
         (workspace / "data").mkdir(exist_ok=True)
         (workspace / "data" / name).write_bytes(b"")
     result = run_script("train", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
@@ -169,11 +169,11 @@ def test_a_full_disk_while_writing_a_model(small_disk, monkeypatch):
     monkeypatch.chdir(small_disk)
 
     def write():
-        with outputs.whole_folder("models") as folder:
+        with outputs.atomic_folder("models") as folder:
             (folder / "model.safetensors").write_bytes(bytes(2_000_000))
 
     with pytest.raises(SystemExit, match="no room left on the disk while writing"):
-        stage.run(write)
+        script.run(write)
     assert [path.name for path in small_disk.iterdir()] == ["models"]
     assert (small_disk / "models/model.json").read_text() == "earlier"
 
@@ -181,7 +181,7 @@ def test_a_full_disk_while_writing_a_model(small_disk, monkeypatch):
 def test_an_interrupted_write_leaves_the_earlier_file(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("earlier")
-    with pytest.raises(KeyboardInterrupt), outputs.whole_file(path) as part:
+    with pytest.raises(KeyboardInterrupt), outputs.atomic_write(path) as part:
         part.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "earlier"
@@ -205,4 +205,4 @@ def test_faults_of_the_program_keep_their_traceback():
         raise OSError("not about room")
 
     with pytest.raises(OSError, match="not about room"):
-        stage.run(broken)
+        script.run(broken)

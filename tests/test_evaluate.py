@@ -1,4 +1,4 @@
-"""The script evaluate on test parts that lack something: it ends well and leaves every output."""
+"""The script evaluate on test sets that lack something: it ends well and leaves every output."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ import yaml
 from conftest import architecture, edit_params, photo
 
 import evaluate
-from faceage import tables
-from faceage.learning import networks, saved_model, targets
+from faceage.core import tables
+from faceage.networks import age_network, saved_model, targets
 
 REGRESSION = targets.Regression(40, 20, "l1", 1)
 NAMES = ("YOUNG", "MIDDLE", "OLD")
@@ -34,7 +34,7 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12, classes=False, target
                 "age": None if classes else int(random.integers(0, oldest)),
                 "gender": gender,
                 "race": None if number % 2 else 1,
-                **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
+                **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face),
                 "width": 64,
                 "height": 64,
                 "synthetic": True,
@@ -43,10 +43,10 @@ def prepare(test_faces, gender=0, oldest=90, val_faces=12, classes=False, target
     tables.write_faces(rows)
     parts = ["train"] * 20 + ["val"] * val_faces + ["test"] * test_faces
     faces = [row["face"] for row in rows]
-    tables.write_split(pd.DataFrame({"face": faces, "group": faces, "part": parts}))
+    tables.write_split(pd.DataFrame({"face": faces, "cluster": faces, "split": parts}))
     torch.manual_seed(0)
     plain = architecture(outputs=target.outputs)
-    weights = networks.build(plain).state_dict()
+    weights = age_network.build(plain).state_dict()
     saved_model.save([weights], plain, target, {"synthetic": True, "fingerprint": "none"})
     edit_params({"tracking": False, "evaluate.bootstrap": 100})
 
@@ -64,15 +64,15 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     stage = yaml.safe_load((workspace / "dvc.yaml").read_text())["stages"]["evaluate"]
     declared = {path for entry in stage["metrics"] + stage["plots"] for path in entry}
     assert {f"reports/{path.name}" for path in (workspace / "reports").iterdir()} == declared
-    assert set(metrics["classification"]) == {"group", "stage", "decade"}
+    assert set(metrics["classification"]) == {"age_group", "life_stage", "decade"}
     assert metrics["robustness"]["n"] == metrics["test"]["n"] == 70
     predictions = pd.read_csv(workspace / "reports/predictions.csv")
-    assert set(predictions["stage"]) == {"YOUNG", "MIDDLE", "OLD"}
+    assert set(predictions["life_stage"]) == {"YOUNG", "MIDDLE", "OLD"}
     assert list(predictions["cluster"]) == list(predictions["face"])
     covered = predictions["age"].between(predictions["low_plain"], predictions["high_plain"])
     assert covered.mean() == pytest.approx(metrics["intervals"]["plain"]["coverage"], abs=1e-4)
     table = pd.read_csv(workspace / "reports/classification.csv").set_index("grouping")
-    for name in ("group", "stage", "decade"):
+    for name in ("age_group", "life_stage", "decade"):
         right = predictions[name] == predictions[f"predicted_{name}"]
         assert table.loc[name, "accuracy"] == pytest.approx(right.mean(), abs=1e-4)
 
@@ -93,20 +93,20 @@ def test_learned_classes_are_measured_as_they_are(workspace):
     # A network that has learned nothing finds all classes about equally likely: a mean age between
     # them, but one most likely class.
     assert predictions["predicted"].between(20, 70).all()
-    right = (predictions["stage"] == predictions["predicted_stage"]).mean()
-    assert metrics["classification"]["stage"]["accuracy"] == pytest.approx(right, abs=1e-4)
+    right = (predictions["life_stage"] == predictions["predicted_life_stage"]).mean()
+    assert metrics["classification"]["life_stage"]["accuracy"] == pytest.approx(right, abs=1e-4)
 
 
 def test_faces_with_classes_and_no_ages(workspace):
     target = targets.Classification([31, 51], NAMES, None, 0.0)
     prepare(test_faces=30, classes=True, target=target)
     metrics = headline(workspace)
-    assert set(metrics["classification"]) == {"stage"}
+    assert set(metrics["classification"]) == {"life_stage"}
     assert metrics["test"]["commonest"] == pytest.approx(1 / 3)
     assert 0 <= metrics["test"]["accuracy_low"] <= metrics["test"]["accuracy"] <= 1
     predictions = pd.read_csv(workspace / "reports/predictions.csv")
     assert predictions["age"].isna().all()
-    assert set(predictions["stage"]) == set(NAMES)
+    assert set(predictions["life_stage"]) == set(NAMES)
     assert len(pd.read_csv(workspace / "reports/robustness.csv")) == 0
 
 
@@ -118,7 +118,7 @@ def test_one_face_without_any_label(workspace):
     assert metrics["intervals"]["by_age"] == {"coverage": None, "mean_width": None}
     assert all(gap["worst"] is None for gap in metrics["subgroups"].values())
     groups = pd.read_csv(workspace / "reports/subgroups.csv").set_index("grouping")
-    assert groups.loc["gender", "group"] == "not given"
+    assert groups.loc["gender", "subgroup"] == "not given"
 
 
 def test_one_gender_only_and_nobody_over_sixty(workspace):

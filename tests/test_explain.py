@@ -12,11 +12,11 @@ from PIL import Image
 from torch import nn
 
 import explain
-from faceage import tables
+from faceage.core import tables
 from faceage.explanation import saliency, selection
-from faceage.learning import networks, saved_model, targets
+from faceage.networks import age_network, saved_model, targets
 
-PX = 32
+IMG_SIZE = 32
 TARGET = targets.Regression(mean=40.0, sd=20.0, loss="l1", beta=1.0)
 
 
@@ -38,7 +38,7 @@ class UpperLeft(nn.Module):
 
 def network(backbone, weight=1.0, features=3):
     plain = architecture(model="made up", mean=(0.0,) * 3, std=(1.0,) * 3)
-    built = networks.AgeNetwork(backbone, features, plain)
+    built = age_network.AgeNetwork(backbone, features, plain)
     assert isinstance(built.head.last.weight, torch.Tensor)
     nn.init.constant_(built.head.last.weight, weight)
     return built.eval()
@@ -51,7 +51,7 @@ def heat(built, pixels):
 
 
 def face(brightness=200):
-    return torch.full((1, PX, PX, 3), brightness, dtype=torch.uint8)
+    return torch.full((1, IMG_SIZE, IMG_SIZE, 3), brightness, dtype=torch.uint8)
 
 
 @pytest.mark.parametrize("weight", [1.0, -1.0])
@@ -72,7 +72,7 @@ def test_a_map_without_evidence_is_zero_everywhere():
 @pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_convnext"])
 def test_maps_have_the_size_of_the_input_and_repeat(model):
     torch.manual_seed(0)
-    built = networks.build(architecture(model=model, px=64)).eval()
+    built = age_network.build(architecture(model=model, img_size=64)).eval()
     pixels = torch.randint(0, 255, (3, 40, 40, 3), dtype=torch.uint8)
     found = heat(built, pixels)
     assert (found.dtype, found.shape) == (torch.uint8, (3, 64, 64))
@@ -81,9 +81,9 @@ def test_maps_have_the_size_of_the_input_and_repeat(model):
 
 
 def test_of_small_inputs_an_earlier_map_is_taken():
-    built = networks.build(architecture(model="resnet10t", px=64))
+    built = age_network.build(architecture(model="resnet10t", img_size=64))
     assert saliency.last_feature_map(built) is built.backbone.get_submodule("layer2")
-    built = networks.build(architecture(model="resnet10t", px=200))
+    built = age_network.build(architecture(model="resnet10t", img_size=200))
     assert saliency.last_feature_map(built) is built.backbone.get_submodule("layer4")
 
 
@@ -110,7 +110,7 @@ class Unknown(nn.Module):
 def test_networks_without_a_feature_map_have_none():
     assert saliency.last_feature_map(network(Tokens(), features=8)) is None
     assert saliency.last_feature_map(network(Unknown())) is None
-    vit = networks.build(architecture(model="test_vit", px=160))
+    vit = age_network.build(architecture(model="test_vit", img_size=160))
     assert saliency.last_feature_map(vit) is None
 
 
@@ -142,7 +142,7 @@ def test_no_face_is_shown_twice(count, worst, typical):
     assert list(shown["kind"]) == ["worst"] * worst + ["typical"] * typical
 
 
-def prepare(faces, model="test_resnet", px=PX):
+def prepare(faces, model="test_resnet", img_size=IMG_SIZE):
     """Write the inputs of explain."""
     rows: list[dict[str, object]] = []
     shown = []
@@ -153,7 +153,7 @@ def prepare(faces, model="test_resnet", px=PX):
             {
                 "face": face, "image": {"bytes": content, "path": f"{number}.jpg"},
                 "age": 30, "age_class": None, "gender": 0, "race": 0,
-                **dict.fromkeys(("exact_group", "near_group", "burst_group"), face),
+                **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face),
                 "width": 64, "height": 64, "synthetic": True,
             }
         )  # fmt: skip
@@ -162,8 +162,8 @@ def prepare(faces, model="test_resnet", px=PX):
     tables.write_faces(rows)
     tables.write_predictions(pd.DataFrame(shown))
     torch.manual_seed(0)
-    plain = architecture(model=model, px=px)
-    weights = networks.build(plain).state_dict()
+    plain = architecture(model=model, img_size=img_size)
+    weights = age_network.build(plain).state_dict()
     saved_model.save([weights], plain, TARGET, {"synthetic": True, "fingerprint": "none"})
 
 
@@ -179,7 +179,7 @@ def test_the_stage_writes_a_map_for_each_face(workspace, faces, worst, typical):
     assert errors[found["face"].iloc[0]] == errors.max()
     for heat_file in found["heat"]:
         with Image.open(io.BytesIO(heat_file)) as image:
-            assert (image.format, image.mode, image.size) == ("PNG", "L", (PX, PX))
+            assert (image.format, image.mode, image.size) == ("PNG", "L", (IMG_SIZE, IMG_SIZE))
     explain.main()
     assert (workspace / tables.SALIENCY).read_bytes() == content
 

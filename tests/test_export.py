@@ -13,14 +13,13 @@ from conftest import photo
 
 import export
 import predict
-from faceage import tables
-from faceage.learning import targets
-from faceage.learning.faces import to_input
-from faceage.photographs import images
-from faceage.stage import UserError
-from faceage.use import onnx_graph, onnx_model
-from faceage.use.onnx_model import OnnxModel
-from faceage.use.predictor import Predictor
+from faceage.core import images, tables
+from faceage.core.script import UserError
+from faceage.inference import onnx_export, onnx_predictor
+from faceage.inference.onnx_predictor import OnnxPredictor
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import targets
+from faceage.networks.faces import to_input
 
 NAMES = ("YOUNG", "MIDDLE", "OLD")
 GROUPS = ("<18", "18-40", "41-60", ">60")
@@ -52,15 +51,15 @@ def same(target: targets.Target, **changes) -> None:
     if target.kind == "multitask":
         architecture |= {"outputs": target.main.outputs, "auxiliary": targets.AUXILIARY}  # type: ignore[attr-defined]
     small_model.write(target, **architecture | changes)
-    predictor = Predictor()
-    onnx_graph.export(predictor, onnx_model.FILE)
-    model = OnnxModel(folder=onnx_model.FILE.parent.parent / "models")
+    predictor = TorchPredictor()
+    onnx_export.export(predictor, onnx_predictor.FILE)
+    model = OnnxPredictor(folder=onnx_predictor.FILE.parent.parent / "models")
     for count in (1, 7):
         pixels = faces(count)
         expected, found = predictor.estimate(pixels), model.estimate(pixels)
         for name in ("age", "low", "high"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=0.05)
-        assert list(found.group) == list(expected.group)
+        assert list(found.age_group) == list(expected.age_group)
         assert (found.distribution is None) == (expected.distribution is None)
         if found.distribution is not None and expected.distribution is not None:
             np.testing.assert_allclose(found.distribution, expected.distribution, atol=1e-3)
@@ -74,36 +73,36 @@ def test_every_target(workspace, name: str):
 
 
 def test_an_ensemble_with_mirror_images(workspace):
-    same(small_model.REGRESSION, members=2, flip_average=True)
+    same(small_model.REGRESSION, members=2, hflip_tta=True)
 
 
 @pytest.mark.parametrize(("side", "px"), [(200, 112), (128, 64), (64, 64), (48, 96)])
-def test_pixels_are_resized_to_the_very_level(side: int, px: int):
+def test_pixels_are_resized_to_the_very_level(side: int, img_size: int):
     pixels = torch.from_numpy(
         np.stack([images.square(images.decode(photo(n, (side, side))), side) for n in range(4)])
     )
     channels_first = pixels.permute(0, 3, 1, 2).float()
-    found = onnx_graph.resize(channels_first, onnx_graph.interpolation(side, px)) / 255
-    assert torch.equal(found, to_input(pixels, px, torch.device("cpu")))
+    found = onnx_export.resize(channels_first, onnx_export.interpolation(side, img_size)) / 255
+    assert torch.equal(found, to_input(pixels, img_size, torch.device("cpu")))
 
 
 def test_the_graph_is_sound_and_knows_what_it_is(workspace):
     small_model.write()
-    onnx_graph.export(Predictor(), onnx_model.FILE)
-    proto = onnx.load(onnx_model.FILE)
+    onnx_export.export(TorchPredictor(), onnx_predictor.FILE)
+    proto = onnx.load(onnx_predictor.FILE)
     onnx.checker.check_model(proto, full_check=True)
     (given,) = proto.graph.input
     assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert given.type.tensor_type.shape.dim[0].dim_param
-    model = OnnxModel()
+    model = OnnxPredictor()
     assert (model.side, tuple(model.groups)) == (small_model.SIDE, GROUPS)
 
 
 def test_a_model_that_was_not_measured_has_no_intervals(workspace):
     small_model.write()
     (workspace / "models" / "evaluation.json").unlink()
-    onnx_graph.export(Predictor(), onnx_model.FILE)
-    found = OnnxModel(folder=workspace / "models").estimate(faces(3))
+    onnx_export.export(TorchPredictor(), onnx_predictor.FILE)
+    found = OnnxPredictor(folder=workspace / "models").estimate(faces(3))
     assert np.isnan(found.low).all()
     assert np.isnan(found.high).all()
     assert np.isfinite(found.age).all()
@@ -127,28 +126,28 @@ def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
         {
             **{"face": name, "image": {"bytes": photo(n), "path": f"{n}.jpg"}, "age": n},
             **{"age_class": None, "gender": 0, "race": 0},
-            **dict.fromkeys(("exact_group", "near_group", "burst_group"), name),
+            **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), name),
             **{"width": 64, "height": 64, "synthetic": True},
         }
         for n, name in enumerate(names)
     ]
     tables.write_faces(rows)
     parts = ["train", "val", "test"] * 10
-    tables.write_split(pd.DataFrame({"face": names, "group": names, "part": parts}))
+    tables.write_split(pd.DataFrame({"face": names, "cluster": names, "split": parts}))
     monkeypatch.setattr(sys, "argv", ["export.py", "--format", "onnx", "--int8"])
     export.main()
     printed = capsys.readouterr().out
     assert "10 test faces" in printed
     assert "ONNX, 8 bits" in printed
-    int8 = onnx_model.FILE.with_name("model_int8.onnx")
-    assert int8.stat().st_size < onnx_model.FILE.stat().st_size
+    int8 = onnx_predictor.FILE.with_name("model_int8.onnx")
+    assert int8.stat().st_size < onnx_predictor.FILE.stat().st_size
     pixels = faces(9)
-    exact, small = Predictor().estimate(pixels), OnnxModel(int8).estimate(pixels)
+    exact, small = TorchPredictor().estimate(pixels), OnnxPredictor(int8).estimate(pixels)
     assert abs(exact.age - small.age).mean() < 0.5 * exact.age.std()
 
     (workspace / "face.jpg").write_bytes(photo(3))
     said = []
-    runs = (["torch"], ["onnx"], ["onnx", "--model", str(onnx_model.FILE)])
+    runs = (["torch"], ["onnx"], ["onnx", "--model", str(onnx_predictor.FILE)])
     for runtime in runs:
         options = ["--csv", "--detect", "never", "--runtime", *runtime]
         monkeypatch.setattr(sys, "argv", ["predict.py", *options, "face.jpg"])
@@ -161,20 +160,20 @@ def test_what_is_missing_or_of_another_model_is_a_clear_error(workspace, tmp_pat
     small_model.write()
     models = workspace / "models"
     with pytest.raises(UserError, match="python src/export"):
-        OnnxModel(folder=models)
-    onnx_graph.export(Predictor(), onnx_model.FILE)
+        OnnxPredictor(folder=models)
+    onnx_export.export(TorchPredictor(), onnx_predictor.FILE)
     evaluation = models / "evaluation.json"
     measured = evaluation.read_text()
     evaluation.write_text(measured.replace('"coverage": 0.9', '"coverage": 0.8'))
     with pytest.raises(UserError, match="older than the measurement"):
-        OnnxModel(folder=models)
+        OnnxPredictor(folder=models)
     evaluation.write_text(measured)
     about = (models / "model.json").read_text()
     (models / "model.json").write_text(about.replace('"none"', '"other"'))
     with pytest.raises(UserError, match="of another model"):
-        OnnxModel(folder=models)
-    onnx_model.FILE.write_bytes(b"not a graph")
+        OnnxPredictor(folder=models)
+    onnx_predictor.FILE.write_bytes(b"not a graph")
     with pytest.raises(UserError, match="no model that src/export"):
-        OnnxModel(folder=models)
+        OnnxPredictor(folder=models)
     with pytest.raises(UserError, match="8 bits are scaled by faces"):
         export.read("val", 5, 64)

@@ -10,10 +10,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 from test_ingest import STAMP, run_ingest, write_folder
 
-from faceage import tables
+from faceage.core import images, tables
+from faceage.core.script import UserError
 from faceage.data import identities
-from faceage.photographs import images
-from faceage.stage import UserError
 
 SIDE = 16
 
@@ -36,7 +35,7 @@ def model(workspace) -> str:
     return write_model(workspace / "people.onnx")
 
 
-def groups(workspace, folder="faces") -> dict[int, str]:
+def clusters(workspace, folder="faces") -> dict[int, str]:
     """Photographs 1, 2, and 1 as if through a screen, which is the same to a coarse eye."""
     whole = np.asarray(images.decode(photo(1, (96, 96))), dtype=int)
     down, across = np.indices((96, 96)) // 6
@@ -48,18 +47,18 @@ def groups(workspace, folder="faces") -> dict[int, str]:
     }
     run_ingest(write_folder(files, workspace / folder))
     faces = tables.read_faces()
-    return dict(zip(faces["age"], faces["burst_group"], strict=True))
+    return dict(zip(faces["age"], faces["burst_cluster"], strict=True))
 
 
 def test_similar_faces_are_one_persons(workspace, model):
-    apart = groups(workspace)
+    apart = clusters(workspace)
     assert len(set(apart.values())) == 3
     edit_params({"data.identity": {"model": model, "similarity": 0.8}})
-    together = groups(workspace)
+    together = clusters(workspace)
     assert together[20] == together[50] != together[60]
-    assert groups(workspace) == together  # remembered
+    assert clusters(workspace) == together  # remembered
     edit_params({"data.identity": {"model": model, "similarity": 0.9999}})
-    assert groups(workspace) == apart
+    assert clusters(workspace) == apart
 
 
 def test_eyes_are_put_where_the_model_expects_them(model):

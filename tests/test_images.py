@@ -11,7 +11,7 @@ import pytest
 from conftest import photo
 from PIL import Image
 
-from faceage.photographs import images
+from faceage.core import images
 
 COLOURS = np.zeros((40, 60, 3), dtype=np.uint8)
 COLOURS[:, :30] = (200, 40, 40)  # red on the left, blue on the right

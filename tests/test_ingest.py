@@ -12,14 +12,13 @@ from conftest import edit_params, photo
 from PIL import Image
 
 import ingest
-from faceage import tables
+from faceage.core import images, tables
+from faceage.core.script import UserError
+from faceage.core.utkface import Labels
 from faceage.data import sources
-from faceage.photographs import images
-from faceage.photographs.alignment import LEFT_EYE, RIGHT_EYE
-from faceage.photographs.detection import find_faces
+from faceage.detection.alignment import LEFT_EYE, RIGHT_EYE
+from faceage.detection.detector import find_faces
 from faceage.sample.synthetic import draw_face
-from faceage.stage import UserError
-from faceage.utkface import Labels
 
 STAMP = "20170116174525125"
 

@@ -10,9 +10,9 @@ import pytest
 from local_server import running, write_model
 from PIL import Image
 
-from faceage.learning.targets import Classification, Distribution
+from faceage.core.utkface import Labels
+from faceage.networks.targets import Classification, Distribution
 from faceage.sample.synthetic import draw_face
-from faceage.utkface import Labels
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is not on PATH")
 

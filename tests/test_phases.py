@@ -5,11 +5,11 @@ import torch
 from test_training import new_network, new_task, run_fit, small_settings, some_faces
 from timm.utils import ModelEmaV3
 
-from faceage.learning import phases
-from faceage.learning.optimisation import Schedule, make_optimizer
-from faceage.learning.training import PhaseTraining
-from faceage.settings import Phase
-from faceage.stage import UserError
+from faceage.core.script import UserError
+from faceage.core.settings import Phase
+from faceage.training import phases
+from faceage.training.loop import PhaseTraining
+from faceage.training.optimizers import Schedule, make_optimizer
 
 
 def phase(layers, epochs=None, lr=None):
@@ -147,7 +147,7 @@ def test_schedulers_of_timm_run(workspace, name):
 )
 def test_every_target_trains_with_mixing_and_oversampling(workspace, target):
     settings = small_settings(
-        workspace, target, epochs=2, mixup=0.2, cutmix=1.0, rare_ages="oversampled", lr=0.003
+        workspace, target, epochs=2, mixup=0.2, cutmix=1.0, reweight="sampler", lr=0.003
     )
     fitted = run_fit(settings, some_faces(32), "targets")
     assert len(fitted.history) == 2
@@ -158,8 +158,8 @@ def test_rare_ages_are_drawn_more_often_or_weigh_more(workspace):
     part = some_faces(200)
     part.labels.age[:] = 30
     part.labels.age[0] = 80
-    for how in ("weighted", "oversampled"):
-        settings = small_settings(workspace, rare_ages=how, rare_power=1.0, rare_years=0.0)
+    for how in ("loss", "sampler"):
+        settings = small_settings(workspace, reweight=how, reweight_power=1.0, lds_sigma=0.0)
         task = new_task(settings, part)
         training = PhaseTraining(new_network(settings, task), task, phase("head"), 0)
         assert training.weights[0] / training.weights[1] == pytest.approx(199)

@@ -17,7 +17,7 @@ from conftest import ROOT, edit_params
 SMALL = {
     "sample.faces": 200,
     "model": "test_resnet",
-    "train.px": 32,
+    "train.img_size": 32,
     "train.epochs": 2,
     "evaluate.bootstrap": 200,
 }
@@ -171,7 +171,7 @@ def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, 
     before = set(runs()["run_id"])
     command = ("dvc", "exp", "run", "--temp", "-n", "small", "-S", "model=test_efficientnet")
     ran = executed(call(*command, cwd=repository))
-    assert ran == ["check", "doubt", "train", "evaluate", "explain", "report", "publish"]
+    assert ran == ["check", "label_issues", "train", "evaluate", "explain", "report", "publish"]
     (run,) = [row for row in runs().to_dict(orient="records") if row["run_id"] not in before]
     assert run["tags.mlflow.runName"] == "small"
     assert run["params.model"] == "test_efficientnet"

@@ -15,12 +15,12 @@ import torch
 from conftest import ROOT, photo
 
 import predict
-from faceage.learning import saved_model, targets
-from faceage.photographs import images
-from faceage.stage import UserError
-from faceage.use import estimating, photo_files
-from faceage.use.photo_files import PhotoFile
-from faceage.use.predictor import Predictor
+from faceage.core import images
+from faceage.core.script import UserError
+from faceage.inference import batch_prediction, image_files
+from faceage.inference.image_files import PhotoFile
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import saved_model, targets
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_a_folder_is_searched_and_every_face_has_a_row(album, monkeypatch, capsy
     for row in rows:
         assert [row[key] for key in ("face", "x", "y", "w", "h")] == ["1", "0", "0", "64", "64"]
         assert float(row["low"]) <= float(row["age"]) <= float(row["high"])
-        assert row["group"] in {"<18", "18-40", "41-60", ">60"}
+        assert row["age_group"] in {"<18", "18-40", "41-60", ">60"}
         assert row["error"] == ""
 
 
@@ -74,7 +74,7 @@ def test_every_form_says_the_same(album, monkeypatch, capsys):
     assert [str(o["age"]) for o in objects] == [row["age"] for row in rows]
     assert asked(monkeypatch, capsys, "--parquet", "ages.parquet", "album")[0] == 0
     table = pd.read_parquet("ages.parquet")
-    assert list(table) == list(estimating.COLUMNS)
+    assert list(table) == list(batch_prediction.COLUMNS)
     assert list(table["age"]) == [o["age"] for o in objects]
     shown = asked(monkeypatch, capsys, "album")[1].splitlines()
     assert [line.split()[-1] for line in shown[1:]] == [row["path"] for row in rows]
@@ -119,49 +119,49 @@ def test_a_bad_file_has_a_line_and_the_rest_goes_on(album, monkeypatch, capsys):
 
 
 def test_many_files_keep_their_order_and_few_are_held(album, monkeypatch):
-    for number in range(10, 10 + 5 * estimating.CHUNK):
+    for number in range(10, 10 + 5 * batch_prediction.CHUNK):
         (album / f"album/{number}.jpg").write_bytes(photo(number, (32, 32)))
     handed = 0
 
     def files():
         nonlocal handed
-        for file in photo_files.find(["album"]):
+        for file in image_files.find(["album"]):
             handed += 1
             yield file
 
     def find(picture):
-        return [estimating.Crop((0, 0, 1, 1), images.square(picture, small_model.SIDE))]
+        return [batch_prediction.Crop((0, 0, 1, 1), images.square(picture, small_model.SIDE))]
 
     names = []
-    for number, row in enumerate(estimating.rows(files(), find, Predictor())):
+    for number, row in enumerate(batch_prediction.rows(files(), find, TorchPredictor())):
         names.append(row["path"])
-        assert handed <= number + ((os.cpu_count() or 1) + 1) * estimating.CHUNK
-    assert names == [file.name for file in photo_files.find(["album"])]
+        assert handed <= number + ((os.cpu_count() or 1) + 1) * batch_prediction.CHUNK
+    assert names == [file.name for file in image_files.find(["album"])]
 
 
 def test_estimates_are_those_of_the_evaluation(album):
     """One way from a file to the network: what evaluate measured is what people get."""
-    from faceage.evaluation import measurements
-    from faceage.learning import inference
+    from faceage.evaluation import assessment
+    from faceage.networks import forward
 
     model, target = saved_model.load()
     pixels = np.stack([images.square(images.decode(photo(n)), small_model.SIDE) for n in range(9)])
-    logits = inference.predict(model, torch.from_numpy(pixels), torch.float32)
-    found = Predictor().estimate(pixels)
-    np.testing.assert_array_equal(found.age, measurements.ages(target, logits))
+    logits = forward.predict(model, torch.from_numpy(pixels), torch.float32)
+    found = TorchPredictor().estimate(pixels)
+    np.testing.assert_array_equal(found.age, assessment.ages(target, logits))
 
 
 def test_classes_without_ages_have_a_group_alone(album, monkeypatch, capsys):
     names = ("YOUNG", "MIDDLE", "OLD")
     small_model.write(targets.Classification((31, 51), names, None, 0.0))
     rows = read(asked(monkeypatch, capsys, "--csv", "album")[1])
-    assert {row["group"] for row in rows} <= set(names)
+    assert {row["age_group"] for row in rows} <= set(names)
     assert {row["age"] + row["low"] + row["high"] for row in rows} == {""}
 
 
 def test_a_distribution_comes_with_the_age(album):
     small_model.write(targets.Distribution("dldl", 0, 90, 2.0))
-    found = Predictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
+    found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
     assert found.years is not None and found.distribution is not None
     np.testing.assert_allclose(found.distribution.sum(axis=1), 1, atol=1e-5)
     expected = np.maximum(found.distribution @ found.years, 0)
@@ -188,7 +188,7 @@ def test_a_damaged_model_is_a_clear_error(album, monkeypatch, capsys, file, cont
     [
         ("model.json", "side", None),
         ("model.json", "training", {}),
-        ("model.json", "training", {"groupings": {"group": {"names": []}}}),
+        ("model.json", "training", {"groupings": {"age_group": {"names": []}}}),
         ("evaluation.json", "intervals", {"coverage": 0.9}),
     ],
 )
@@ -198,7 +198,7 @@ def test_what_a_model_does_not_say_is_a_clear_error(album, file, key, value):
     content.pop(key)
     path.write_text(json.dumps(content | ({} if value is None else {key: value})))
     with pytest.raises(UserError, match="does not say all that use needs"):
-        Predictor()
+        TorchPredictor()
 
 
 def test_the_folder_and_the_library_are_enough(album, tmp_path):
@@ -207,8 +207,9 @@ def test_the_folder_and_the_library_are_enough(album, tmp_path):
     (album / "models").rename(elsewhere)
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from faceage.use.predictor import Predictor\n"
-        "print(Predictor(Path(sys.argv[1])).estimate(np.zeros((1, 64, 64, 3), np.uint8)).age[0])"
+        "from faceage.inference.predictor import TorchPredictor\n"
+        "model = TorchPredictor(Path(sys.argv[1]))\n"
+        "print(model.estimate(np.zeros((1, 64, 64, 3), np.uint8)).age[0])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, str(elsewhere)],

@@ -8,9 +8,9 @@ from conftest import edit_params, photo
 
 import ingest
 import split
-from faceage import params, tables
+from faceage.core import params, tables
+from faceage.core.script import UserError
 from faceage.data import readers, sources
-from faceage.stage import UserError
 
 
 def lay_out(workspace, files, table=None):
@@ -143,7 +143,7 @@ def test_classes_are_split_in_equal_shares(workspace):
     lay_out(workspace, names, "ID,Class\n" + rows)
     ingest.main()
     split.main()
-    parts = tables.read_parts()
+    parts = tables.read_splits()
     assert len(parts["train"]) == 84
     for part in parts.values():
         assert (part["age_class"] == "OLD").mean() == pytest.approx(0.25, abs=0.06)

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from faceage import recipes
-from faceage.params import check
-from faceage.stage import UserError
+from faceage.core.params import check
+from faceage.core.script import UserError
+from faceage.experiments import recipes
 
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 

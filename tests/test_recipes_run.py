@@ -6,29 +6,29 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from benchmarks.layouts import lay_out
 from conftest import ROOT, edit_params
-from layouts import lay_out
 
-import doubt
 import evaluate
 import explain
 import ingest
+import label_issues
 import report
 import split
 import train
-from faceage import recipes
 from faceage.data import sources
+from faceage.experiments import recipes
 from faceage.reporting import themes
 from faceage.sample.sample_files import sample_files
 
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
-FACES, PX = 72, 64
+FACES, IMG_SIZE = 72, 64
 # What makes it small; the rest is the recipe's.
 SMALL = {
     "weights": "none",  # a test reaches no model hub
     "tracking": False,
     "split.bin_years": 30,
-    "train.px": PX,
+    "train.img_size": IMG_SIZE,
     "train.batch_size": 20,
     "train.epochs": 1,
     "evaluate.bootstrap": 100,
@@ -43,7 +43,7 @@ def laid_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     faces = folder / "utkface"
     faces.mkdir()
     for index in range(FACES):
-        for name, content in sample_files(FACES, PX, 0, index):
+        for name, content in sample_files(FACES, IMG_SIZE, 0, index):
             (faces / name).write_bytes(content)
     with sources.open_source(faces) as source:
         lay_out(source, folder)
@@ -68,7 +68,7 @@ def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out, monkeypa
     monkeypatch.setattr(themes, "DPI", 50)  # nobody looks at these figures
     (workspace / "data").mkdir()
     (workspace / "data/checked.txt").touch()
-    for stage in (ingest, split, doubt, train, evaluate, explain, report):
+    for stage in (ingest, split, label_issues, train, evaluate, explain, report):
         stage.main()
     metrics = json.loads((workspace / "reports/metrics.json").read_text())
     history = pd.read_csv(workspace / "reports/history.csv")
@@ -76,6 +76,6 @@ def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out, monkeypa
     assert len(history) == len(phases)
     assert history["train_loss"].notna().all()
     assert metrics["test"].get("mae", 0) < 80
-    assert 0 <= metrics["classification"].get("stage", {"accuracy": 0})["accuracy"] <= 1
+    assert 0 <= metrics["classification"].get("life_stage", {"accuracy": 0})["accuracy"] <= 1
     page = (workspace / "reports/report.html").read_text()
     assert "synthetic" in page

@@ -20,12 +20,12 @@ import small_model
 from conftest import edit_params, photo
 
 import publish
-from faceage.learning import saved_model
-from faceage.params import Params, load
-from faceage.photographs import images
-from faceage.stage import UserError
-from faceage.use import registry
-from faceage.use.predictor import Predictor
+from faceage.core import images
+from faceage.core.params import Params, load
+from faceage.core.script import UserError
+from faceage.inference import model_registry
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks import saved_model
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def publish_model(spread: float, faces: int = 60) -> str:
 
 def champion() -> str:
     client = mlflow.MlflowClient()
-    return str(client.get_model_version_by_alias(registry.NAME, registry.ALIAS).version)
+    return str(client.get_model_version_by_alias(model_registry.NAME, model_registry.ALIAS).version)
 
 
 def test_the_champion_is_replaced_by_what_is_better_only(store):
@@ -65,7 +65,7 @@ def test_the_champion_is_replaced_by_what_is_better_only(store):
     assert champion() == "1"
     assert publish_model(3).startswith("registered as faceage version 2, the new champion after")
     assert champion() == "2"
-    model = mlflow.pyfunc.load_model(f"models:/{registry.NAME}@{registry.ALIAS}")
+    model = mlflow.pyfunc.load_model(f"models:/{model_registry.NAME}@{model_registry.ALIAS}")
     assert model.predict(pd.DataFrame({"image": [photo(0)]}))["age"][0] >= 0
 
 
@@ -82,7 +82,7 @@ def test_promotion_is_off_by_default_and_needs_tracking(store):
 
 def test_bad_images_leave_an_error_and_the_rest_goes_on(store):
     publish_model(5)
-    model = mlflow.pyfunc.load_model(f"models:/{registry.NAME}/1")
+    model = mlflow.pyfunc.load_model(f"models:/{model_registry.NAME}/1")
     rows = model.predict(pd.DataFrame({"image": [photo(0), b"", photo(1), photo(2)[:300]]}))
     assert list(rows["age"].notna()) == [True, False, True, False]
     assert rows["error"][1] == "not an image"
@@ -117,11 +117,11 @@ def test_a_served_model_answers(store):
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
     crop = images.square(images.decode(photo(0)), small_model.SIDE)
-    expected = Predictor(saved_model.FOLDER).estimate(crop[None])
+    expected = TorchPredictor(saved_model.FOLDER).estimate(crop[None])
     for (row,) in answers:
         assert row["age"] == pytest.approx(expected.age[0], abs=0.01)
         assert row["low"] < row["age"] < row["high"]
-        assert row["group"] == expected.group[0]
+        assert row["age_group"] == expected.age_group[0]
         assert row["error"] is None
 
 

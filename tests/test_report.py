@@ -19,9 +19,9 @@ from PIL import Image
 from report_inputs import make
 
 import report
-from faceage import params
+from faceage.core import params
+from faceage.core.script import UserError
 from faceage.reporting import gallery, labels, page, results, themes
-from faceage.stage import UserError
 
 BANNER = '<p class="banner" id="synthetic">'
 CHARTS = {
@@ -29,8 +29,8 @@ CHARTS = {
     "ages_by_group",
     "ages_by_split",
     "confusion_decade",
-    "confusion_group",
-    "confusion_stage",
+    "confusion_age_group",
+    "confusion_life_stage",
     "coverage",
     "error_by_age",
     "history",
@@ -39,7 +39,7 @@ CHARTS = {
     "scatter",
     "subgroups",
 }
-SHEETS = {"samples", "doubted", "unlike", "worst", "typical", "saliency"}
+SHEETS = {"samples", "label_issues", "outliers", "worst", "typical", "saliency"}
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_page_needs_nothing_outside_itself(html):
 
 def test_page_embeds_light_and_dark_figures_and_the_faces(html):
     assert html.count("data:image/png;base64,") == 2 * len(CHARTS)
-    faces = gallery.SAMPLES + gallery.DOUBTED + gallery.UNLIKE
+    faces = gallery.SAMPLES + gallery.LABEL_ISSUES + gallery.OUTLIERS
     faces += gallery.WORST + gallery.TYPICAL + 2 * 12
     assert html.count("data:image/jpeg;base64,") == faces
 
@@ -157,7 +157,7 @@ def test_real_faces_are_not_called_synthetic(tmp_path, monkeypatch):
     for document in (shown, card):
         assert "estimated by a model (DEX) and checked by an annotator" in unescape(document)
     assert "for non-commercial research only" in card
-    assert "The test part has no more faces: all of them are shown" in shown
+    assert "The test set has no more faces: all of them are shown" in shown
 
 
 def test_model_card_has_the_sections_of_the_paper_and_whole_tables(card, found):
@@ -177,7 +177,7 @@ def test_model_card_has_the_sections_of_the_paper_and_whole_tables(card, found):
         columns = {len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(columns) == 1, table
     for _, row in found.subgroups.iterrows():
-        assert f"| {labels.people(row['grouping'], row['group'])}" in card
+        assert f"| {labels.people(row['grouping'], row['subgroup'])}" in card
 
 
 def test_confusion_counts_are_in_the_page(found, html):
@@ -207,7 +207,7 @@ MEAGRE: dict[str, dict[str, Any]] = {
 }
 SAID = {
     "one face": (
-        "The test part has a single face",
+        "The test set has a single face",
         "Training ran for one epoch",
         "No test face has a label of gender",
         "No face has a gender or an ethnicity label",

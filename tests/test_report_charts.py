@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import report_inputs
 
-from faceage import params
+from faceage.core import params
+from faceage.core.utkface import RACES
 from faceage.reporting import figures, labels, themes
 from faceage.reporting.charts import ages, matrices, people, reliability
-from faceage.utkface import RACES
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_every_chart_says_how_many_faces_and_names_its_axes(found, settings):
         assert any(axes_labels), name
 
 
-@pytest.mark.parametrize("grouping", ["group", "stage", "decade"])
+@pytest.mark.parametrize("grouping", ["age_group", "life_stage", "decade"])
 def test_confusion_counts_are_those_of_pandas(found, settings, grouping):
     predictions = found.predictions
     counts = found.confusions(settings.groupings)[grouping]
@@ -56,8 +56,12 @@ def test_confusion_counts_are_those_of_pandas(found, settings, grouping):
 def test_classes_are_in_the_order_of_age_and_carry_their_ages(found, settings):
     counts = found.confusions(settings.groupings)
     dash = labels.EN_DASH
-    assert [*counts["group"]] == ["<18", f"18{dash}40", f"41{dash}60", ">60"]
-    assert [*counts["stage"]] == [f"YOUNG\n0{dash}30", f"MIDDLE\n31{dash}50", "OLD\n51 and over"]
+    assert [*counts["age_group"]] == ["<18", f"18{dash}40", f"41{dash}60", ">60"]
+    assert [*counts["life_stage"]] == [
+        f"YOUNG\n0{dash}30",
+        f"MIDDLE\n31{dash}50",
+        "OLD\n51 and over",
+    ]
     assert [*counts["decade"]][:2] == [f"0{dash}9", f"10{dash}19"]
 
 
@@ -77,7 +81,7 @@ def test_density_counts_faces_near_a_point():
 
 def test_people_are_counted_by_name(found):
     counts = found.gender_and_ethnicity()
-    assert counts.to_numpy().sum() == sum(len(part) for part in found.parts.values())
+    assert counts.to_numpy().sum() == sum(len(part) for part in found.splits.values())
     assert list(counts) == ["male", "female"]
     drawn = people.gender_and_ethnicity(counts, "faces", themes.LIGHT)
     assert ticks(drawn.axes[0].yaxis) == [*RACES, labels.NOT_GIVEN]

@@ -68,8 +68,8 @@ def test_without_maps_there_is_no_sheet_of_them(found, chosen, tmp_path, monkeyp
     assert faces.saliency == {}
     assert set(figures.sheets(without, faces)) == {
         "samples",
-        "doubted",
-        "unlike",
+        "label_issues",
+        "outliers",
         "worst",
         "typical",
     }

@@ -3,7 +3,7 @@
 import pytest
 from report_inputs import CLASSES, DISTRIBUTION, make, prepare
 
-from faceage import params
+from faceage.core import params
 from faceage.reporting import figures, themes
 
 
@@ -27,7 +27,7 @@ def test_classes_without_ages(tmp_path, monkeypatch, cards):
         assert f'<section id="{chapter}">' not in page
     assert "Quadratic-weighted kappa" in cards()
     drawn = {path.stem for path in (tmp_path / "reports/figures").iterdir()}
-    assert drawn == {"people", "history", "confusion_stage", "samples", "unlike"}
+    assert drawn == {"people", "history", "confusion_life_stage", "samples", "outliers"}
     for document in (page, cards()):
         assert ">nan<" not in document
         assert "None" not in document

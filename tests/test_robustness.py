@@ -8,16 +8,16 @@ from conftest import architecture
 
 from faceage.evaluation import robustness
 from faceage.evaluation.corruptions import CORRUPTIONS
-from faceage.learning import networks, targets
+from faceage.networks import age_network, targets
 
 NAMES = list(CORRUPTIONS)
 
 
-def some_images(count=4, px=48):
+def some_images(count=4, img_size=48):
     """Smooth colours: what a photograph is made of, and what noise and blur change."""
     generator = torch.Generator().manual_seed(0)
     small = torch.rand(count, 3, 6, 6, generator=generator)
-    return torch.nn.functional.interpolate(small, (px, px), mode="bicubic").clamp(0, 1)
+    return torch.nn.functional.interpolate(small, (img_size, img_size), mode="bicubic").clamp(0, 1)
 
 
 def corrupted(name, strength, images=None, seed=0):
@@ -96,7 +96,7 @@ def test_greyscale_has_no_colour():
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    network = networks.Model([networks.build(architecture())]).eval()
+    network = age_network.Model([age_network.build(architecture())]).eval()
     return network, targets.Regression(mean=30.0, sd=15.0, loss="l1", beta=1.0)
 
 

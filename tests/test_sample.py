@@ -8,20 +8,19 @@ import pytest
 from conftest import edit_params
 
 import sample
-from faceage import params
-from faceage.data import conflicts, duplicates, intake, readers, sources
-from faceage.data.memory import Memory
-from faceage.photographs import images
-from faceage.reasons import Reason
+from faceage.core import images, params
+from faceage.core.reasons import Reason
+from faceage.core.utkface import SYNTHETIC_COMMENT, parse
+from faceage.data import conflicts, duplicates, ingestion, readers, sources
+from faceage.data.ingest_cache import IngestCache
 from faceage.sample.sample_files import bad_files, sample_files
-from faceage.utkface import SYNTHETIC_COMMENT, parse
 
-COUNT, PX = 150, 96
+COUNT, IMG_SIZE = 150, 96
 
 
 @pytest.fixture(scope="module")
 def faces() -> dict[str, bytes]:
-    return dict(file for index in range(COUNT) for file in sample_files(COUNT, PX, 0, index))
+    return dict(file for index in range(COUNT) for file in sample_files(COUNT, IMG_SIZE, 0, index))
 
 
 def folder_hash(folder) -> str:
@@ -32,7 +31,7 @@ def folder_hash(folder) -> str:
 
 
 def test_the_stage_draws_the_same_bytes_from_the_same_seed(workspace, monkeypatch):
-    edit_params({"sample.faces": 50, "sample.px": 64})
+    edit_params({"sample.faces": 50, "sample.img_size": 64})
     sample.main()
     first = folder_hash(workspace / "data/sample")
     monkeypatch.setattr(sample.os, "cpu_count", lambda: 1)
@@ -65,7 +64,7 @@ def fingerprints(contents) -> np.ndarray:
 
 
 def test_different_faces_are_not_near_duplicates():
-    firsts = [next(sample_files(COUNT, PX, 0, index))[1] for index in range(COUNT)]
+    firsts = [next(sample_files(COUNT, IMG_SIZE, 0, index))[1] for index in range(COUNT)]
     assert not len(duplicates.near_pairs(fingerprints(firsts), 0.98))
 
 
@@ -105,7 +104,7 @@ def test_every_kind_of_bad_file_is_planted(workspace):
     settings = params.load(params.IngestParams)
     with sources.open_source(folder) as source:
         reader = readers.choose(source, settings.data, settings.groupings)
-        candidates, rejected, _ = intake.inspect(source, reader, settings.data, Memory())
+        candidates, rejected, _ = ingestion.inspect(source, reader, settings.data, IngestCache())
     rejected += conflicts.resolve_copies(candidates, settings.data.conflicts).rejected
     found = {item.reason for item in rejected}
     assert found == set(Reason) - ONLY_ELSEWHERE

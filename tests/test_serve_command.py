@@ -13,10 +13,9 @@ from conftest import ROOT
 from local_server import write_model
 
 import serve
-from faceage import stage
-from faceage.photographs import images
+from faceage.core import images, script
+from faceage.core.utkface import Labels
 from faceage.sample.synthetic import draw_face
-from faceage.utkface import Labels
 
 
 def started(*options: str) -> subprocess.Popen:
@@ -47,7 +46,7 @@ def ended(monkeypatch, *options: str) -> str:
     """What it says of a mistake, on one line."""
     monkeypatch.setattr(sys, "argv", ["serve.py", *options])
     with pytest.raises(SystemExit) as end:
-        stage.run(serve.main)
+        script.run(serve.main)
     assert "\n" not in str(end.value.code)
     return str(end.value.code)
 

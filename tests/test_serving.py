@@ -19,12 +19,12 @@ from PIL import Image
 from starlette.datastructures import Headers
 from test_images import bomb
 
-from faceage.learning.targets import Distribution
-from faceage.photographs import images
+from faceage.core import images
+from faceage.core.utkface import Labels
+from faceage.inference.serving import guard, uploads
+from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks.targets import Distribution
 from faceage.sample.synthetic import draw_face
-from faceage.use.predictor import Predictor
-from faceage.use.serving import bodies, guard
-from faceage.utkface import Labels
 
 CLIENTS = 50
 
@@ -49,10 +49,10 @@ def test_an_answer_is_that_of_the_model(address, model):
     answer = ask(address, photo(0, (80, 80))).json()
     (face,) = answer["faces"]
     crop = images.square(images.decode(photo(0, (80, 80))), small_model.SIDE).copy()
-    expected = Predictor(model).estimate(crop[None])
+    expected = TorchPredictor(model).estimate(crop[None])
     assert face["age"] == pytest.approx(expected.age[0], abs=0.01)
     assert face["low"] <= face["age"] <= face["high"]
-    assert face["group"] == expected.group[0]
+    assert face["age_group"] == expected.age_group[0]
     assert face["distribution"] is None
     assert [face[key] for key in "xywh"] == [0, 0, 80, 80]
     assert (answer["width"], answer["height"]) == (80, 80)
@@ -104,7 +104,7 @@ def test_a_saliency_map_lies_over_its_face(address):
 
 
 def test_a_network_without_feature_maps_has_no_saliency(tmp_path):
-    with running(write_model(tmp_path, model="test_vit", px=160)) as address:
+    with running(write_model(tmp_path, model="test_vit", img_size=160)) as address:
         answer = ask(address, photo(1), "saliency")
     assert answer.json()["detail"] == "test_vit has no feature map to look at"
 
@@ -119,7 +119,7 @@ def test_a_network_without_feature_maps_has_no_saliency(tmp_path):
         (bomb(300, 400), 422, "damaged"),
         (bomb(50_000, 50_000), 413, "too large: more than 24 megapixels"),
         (bomb(30_000, 2_000), 413, "too large: 30000x2000 pixels"),
-        (bytes(bodies.MAX_BYTES + 1), 413, "the picture has more than 20 MiB"),
+        (bytes(uploads.MAX_BYTES + 1), 413, "the picture has more than 20 MiB"),
     ],
 )
 def test_hostile_input_is_refused_and_the_server_stays_up(address, content, status, detail):
@@ -177,7 +177,7 @@ def test_a_malformed_length_is_refused(address, length):
 
 
 def test_slow_clients_hold_nobody_up_and_are_not_waited_for(address, monkeypatch):
-    monkeypatch.setattr(bodies, "SECONDS", 1)
+    monkeypatch.setattr(uploads, "SECONDS", 1)
     with closing(connect(address)) as first, closing(connect(address)) as second:
         for client in (first, second):
             client.sendall(head("1000") + b"1")
@@ -222,8 +222,8 @@ def test_many_clients_at_once_are_all_answered(address):
 @pytest.mark.parametrize(("limit", "value"), [("REQUESTS", 3), ("HELD", 3 * len(photo(0)) + 100)])
 def test_more_than_can_be_held_are_turned_away(model, monkeypatch, limit, value):
     """While the model is held up some get 503; when it goes on the others are answered."""
-    monkeypatch.setattr(bodies, limit, value)
-    predictor = Predictor(model)
+    monkeypatch.setattr(uploads, limit, value)
+    predictor = TorchPredictor(model)
     held, estimate = threading.Event(), predictor.estimate
 
     def slow(crops: np.ndarray):

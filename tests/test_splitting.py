@@ -1,4 +1,4 @@
-"""Splits: the wanted ratios, no group on two sides, no dependence on the order of the files."""
+"""Splits: the wanted ratios, no cluster on two sides, no dependence on the order of the files."""
 
 import pandas as pd
 import pytest
@@ -13,10 +13,10 @@ age_lists = st.lists(st.integers(0, 116), min_size=1, max_size=400)
 
 
 def table(ages: list[int], group_of: list[int] | None = None) -> pd.DataFrame:
-    groups = group_of or list(range(len(ages)))
+    clusters = group_of or list(range(len(ages)))
     faces = pd.DataFrame({"age": ages})
     faces["face"] = [f"face{n:05d}" for n in range(len(ages))]
-    faces["group"] = [f"group{number:05d}" for number in groups]
+    faces["cluster"] = [f"cluster{number:05d}" for number in clusters]
     faces["bin"] = splitting.age_bins(faces["age"], width=5, smallest=20)
     return faces
 
@@ -24,34 +24,34 @@ def table(ages: list[int], group_of: list[int] | None = None) -> pd.DataFrame:
 @given(age_lists, st.integers(0, 1000))
 def test_every_face_is_in_one_part_and_ratios_hold_in_every_bin(ages, seed):
     faces = table(ages)
-    faces["part"] = splitting.assign(faces, SHARES, seed)
-    assert set(faces["part"]) <= set(SHARES)
+    faces["split"] = splitting.assign(faces, SHARES, seed)
+    assert set(faces["split"]) <= set(SHARES)
     for _, stratum in faces.groupby("bin"):
         for part, share in SHARES.items():
             # Rounding, and what the bins before left over: less than two faces.
-            assert abs((stratum["part"] == part).sum() - share * len(stratum)) < 2
+            assert abs((stratum["split"] == part).sum() - share * len(stratum)) < 2
     for part, share in SHARES.items():
-        assert abs((faces["part"] == part).sum() - share * len(faces)) < 2
+        assert abs((faces["split"] == part).sum() - share * len(faces)) < 2
 
 
 @given(st.data(), st.integers(0, 1000))
 def test_groups_are_never_on_two_sides(data, seed):
     ages = data.draw(age_lists)
-    groups = data.draw(st.lists(st.integers(0, 60), min_size=len(ages), max_size=len(ages)))
-    faces = table(ages, groups)
-    faces["part"] = splitting.assign(faces, SHARES, seed)
-    assert (faces.groupby("group")["part"].nunique() == 1).all()
+    clusters = data.draw(st.lists(st.integers(0, 60), min_size=len(ages), max_size=len(ages)))
+    faces = table(ages, clusters)
+    faces["split"] = splitting.assign(faces, SHARES, seed)
+    assert (faces.groupby("cluster")["split"].nunique() == 1).all()
 
 
 @given(st.data(), st.integers(0, 1000))
 @settings(max_examples=50)
 def test_pairs_keep_the_ratios_within_a_point(data, seed):
     ages = data.draw(st.lists(st.integers(0, 90), min_size=300, max_size=400))
-    groups = [number // 2 for number in range(len(ages))]
-    faces = table(ages, groups)
-    faces["part"] = splitting.assign(faces, SHARES, seed)
+    clusters = [number // 2 for number in range(len(ages))]
+    faces = table(ages, clusters)
+    faces["split"] = splitting.assign(faces, SHARES, seed)
     for part, share in SHARES.items():
-        assert abs((faces["part"] == part).mean() - share) <= 0.01
+        assert abs((faces["split"] == part).mean() - share) <= 0.01
 
 
 POLICIES = ("none", "exact", "near", "burst")
@@ -61,19 +61,19 @@ POLICIES = ("none", "exact", "near", "burst")
 @given(st.data(), st.integers(0, 1000))
 @settings(max_examples=40)
 def test_under_every_policy_groups_are_whole_and_a_missed_share_is_explained(policy, data, seed):
-    """Groups of each policy are joined from those of the one before, as ingest joins them."""
+    """Clusters of each policy are joined from those of the one before, as ingest joins them."""
     ages = data.draw(st.lists(st.integers(0, 90), min_size=20, max_size=300))
-    groups = list(range(len(ages)))
+    clusters = list(range(len(ages)))
     for _ in range(POLICIES.index(policy)):
         into = data.draw(st.lists(st.integers(0, len(ages)), min_size=1, max_size=len(ages)))
-        groups = [into[number % len(into)] for number in groups]
-    faces = table(ages, groups)
-    faces["part"] = splitting.assign(faces, SHARES, seed)
-    assert (faces.groupby("group")["part"].nunique() == 1).all()
-    largest = faces["group"].value_counts().max()
-    missed = [p for p, s in SHARES.items() if abs((faces["part"] == p).mean() - s) > 0.01]
+        clusters = [into[number % len(into)] for number in clusters]
+    faces = table(ages, clusters)
+    faces["split"] = splitting.assign(faces, SHARES, seed)
+    assert (faces.groupby("cluster")["split"].nunique() == 1).all()
+    largest = faces["cluster"].value_counts().max()
+    missed = [p for p, s in SHARES.items() if abs((faces["split"] == p).mean() - s) > 0.01]
     for part, share in SHARES.items():
-        assert abs((faces["part"] == part).sum() - share * len(faces)) <= 2 * largest
+        assert abs((faces["split"] == part).sum() - share * len(faces)) <= 2 * largest
     reasons = splitting.uneven(faces, SHARES)
     assert [reason.split()[0] for reason in reasons] == missed
     assert all(f"the largest has {largest} of {len(faces)} faces" in reason for reason in reasons)
@@ -108,11 +108,11 @@ def test_bins_hold_their_ages_and_enough_faces(ages, width, smallest):
 
 def test_the_summary_counts_and_finds_the_largest_deviation():
     faces = table([1] * 100 + [50] * 100)
-    faces["part"] = (["train"] * 70 + ["val"] * 15 + ["test"] * 15) + (
+    faces["split"] = (["train"] * 70 + ["val"] * 15 + ["test"] * 15) + (
         ["train"] * 60 + ["val"] * 20 + ["test"] * 20
     )
     summary = splitting.summary(faces, SHARES)
-    assert summary["parts"]["train"]["faces"] == 130
-    assert summary["parts"]["val"]["age"]["min"] == 1
+    assert summary["splits"]["train"]["faces"] == 130
+    assert summary["splits"]["val"]["age"]["min"] == 1
     assert summary["bins"][1] == {"bin": "050-054", "train": 60, "val": 20, "test": 20}
-    assert summary["largest_deviation"] == {"bin": "050-054", "part": "train", "points": -10.0}
+    assert summary["largest_deviation"] == {"bin": "050-054", "split": "train", "points": -10.0}

@@ -40,7 +40,7 @@ def test_groups_have_their_own_error_and_interval():
     gender = np.repeat([0, 1], 100)
     error = np.where(gender == 0, 2.0, -5.0) + RNG.normal(0, 0.1, 200)
     _, table = tables(RNG.integers(0, 90, 200), error, gender)
-    rows = table[table["grouping"] == "gender"].set_index("group")
+    rows = table[table["grouping"] == "gender"].set_index("subgroup")
     assert rows.loc["female", "mae"] == pytest.approx(5, abs=0.05)
     assert rows.loc["female", "bias"] == pytest.approx(-5, abs=0.05)
     assert (rows["mae_low"] < rows["mae"]).all()
@@ -79,7 +79,7 @@ def test_a_small_group_is_shown_but_never_the_worst():
     gender = [0] * 40 + [1] * 29
     error = np.where(np.array(gender) == 0, 1.0, 50.0)
     _, table = tables(np.full(69, 30), error, gender)
-    row = table[(table["grouping"] == "gender") & (table["group"] == "female")].iloc[0]
+    row = table[(table["grouping"] == "gender") & (table["subgroup"] == "female")].iloc[0]
     assert (row["n"], row["mae"], bool(row["enough"])) == (29, 50, False)
     assert pd.isna(row["mae_age_standardised"])
     nothing = {"worst": None, "gap": None, "gap_age_standardised": None}

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 import summary
-from faceage.stage import UserError
+from faceage.core.script import UserError
 
 METRICS = {
     "synthetic": True,

@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 import torch
 
-from faceage.learning import losses, targets
-from faceage.settings import Grouping, TargetSettings
-from faceage.stage import UserError
+from faceage.core.script import UserError
+from faceage.core.settings import Grouping, TargetSettings
+from faceage.networks import losses, targets
 
 GROUPINGS = {
-    "group": Grouping(boundaries=[18, 41, 61], names=["<18", "18-40", "41-60", ">60"]),
-    "stage": Grouping(boundaries=[31, 51], names=["YOUNG", "MIDDLE", "OLD"]),
+    "age_group": Grouping(boundaries=[18, 41, 61], names=["<18", "18-40", "41-60", ">60"]),
+    "life_stage": Grouping(boundaries=[31, 51], names=["YOUNG", "MIDDLE", "OLD"]),
 }
 DEFAULTS: dict[str, Any] = {
     "loss": "smooth_l1",
     "beta": 1.0,
-    "groups": "group",
+    "grouping": "age_group",
     "label_smoothing": 0.0,
     "sigma": 2.0,
     "gender": 0.0,
@@ -208,14 +208,14 @@ def test_classes_instead_of_ages():
         {"age": [None, None], "age_class": ["OLD", "YOUNG"], "gender": pd.NA, "race": pd.NA}
     )
     found = targets.labels(table, ["YOUNG", "MIDDLE", "OLD"])
-    settings = TargetSettings(**DEFAULTS | {"name": "classification", "groups": "stage"})
+    settings = TargetSettings(**DEFAULTS | {"name": "classification", "grouping": "life_stage"})
     target = targets.fit(found, settings, GROUPINGS)
     assert target.encode(found)[:, 0].tolist() == [2, 0]
     assert target.age(torch.zeros(2, 3)).isnan().all()
     with pytest.raises(UserError, match=r"target\.name=classification"):
         targets.fit(found, TargetSettings(**DEFAULTS | {"name": "dldl"}), GROUPINGS)
     with pytest.raises(UserError, match="labelled OLD, YOUNG"):
-        targets.labels(table, GROUPINGS["group"].names)
+        targets.labels(table, GROUPINGS["age_group"].names)
 
 
 def test_rarity_by_hand():

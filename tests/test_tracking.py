@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from faceage import tracking
-from faceage.stage import UserError
+from faceage.core.script import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -9,15 +9,15 @@ import pytest
 import torch
 from conftest import edit_params, photo
 
-from faceage import params
-from faceage.learning import devices, faces, inference, networks, saved_model, targets
-from faceage.learning.checkpoints import Checkpoint, fingerprint
-from faceage.learning.training import Part, PhaseTraining, Task, fit
-from faceage.stage import UserError
+from faceage.core import params
+from faceage.core.script import UserError
+from faceage.networks import age_network, devices, faces, forward, saved_model, targets
+from faceage.training.checkpoints import Checkpoint, fingerprint
+from faceage.training.loop import Part, PhaseTraining, Task, fit
 
 SMALL = {
     "model": "test_resnet",
-    "train.px": 32,
+    "train.img_size": 32,
     "train.batch_size": 8,
     "train.lr": 0.001,
     "train.precision": "float32",
@@ -45,14 +45,14 @@ def some_faces(count: int) -> Part:
 
 def new_task(settings: params.TrainParams, part: Part) -> Task:
     target = targets.fit(part.labels, settings.target, settings.groupings)
-    return Task(target, settings.train, part, part, settings.groupings["group"].boundaries)
+    return Task(target, settings.train, part, part, settings.groupings["age_group"].boundaries)
 
 
 def new_network(settings: params.TrainParams, task: Task, seed: int = 0):
     torch.manual_seed(seed)
     outputs = task.target.outputs
-    resolved = networks.resolve(settings.model, settings.train, settings.target, outputs)
-    return networks.build(resolved)
+    resolved = age_network.resolve(settings.model, settings.train, settings.target, outputs)
+    return age_network.build(resolved)
 
 
 def new_training(settings: params.TrainParams, part: Part) -> PhaseTraining:
@@ -109,7 +109,7 @@ INVOLVED: dict[str, object] = {
     "scheduler": {"name": "ReduceLROnPlateau", "args": {"patience": 0, "factor": 0.5}},
     "mixup": 0.4,
     "cutmix": 1.0,
-    "rare_ages": "oversampled",
+    "reweight": "sampler",
 }
 
 
@@ -165,7 +165,7 @@ def test_the_fingerprint_follows_parameters_and_files(workspace):
     (workspace / "data").mkdir()
     (workspace / "data/faces.parquet").write_bytes(b"one")
     (workspace / "data/split.csv").write_bytes(b"two")
-    (workspace / "data/doubts.csv").write_bytes(b"three")
+    (workspace / "data/label_issues.csv").write_bytes(b"three")
     (workspace / "data/checked.txt").write_bytes(b"")
     before = fingerprint("train", params.load(params.TrainParams))
     assert before == fingerprint("train", params.load(params.TrainParams))
@@ -183,27 +183,27 @@ def save(network, target, about=None):
 
 @pytest.mark.parametrize("members", [1, 2])
 def test_saved_models_come_back_the_same(workspace, members):
-    settings = small_settings(workspace, members=members, flip_average=True)
+    settings = small_settings(workspace, members=members, hflip_tta=True)
     part = some_faces(16)
     task = new_task(settings, part)
     networks_ = [new_network(settings, task, seed) for seed in range(members)]
-    model = networks.Model(networks_)
-    logits = inference.predict(model, part.pixels, torch.float32)
+    model = age_network.Model(networks_)
+    logits = forward.predict(model, part.pixels, torch.float32)
     weights = [network.state_dict() for network in networks_]
     saved_model.save(weights, model.architecture, task.target, {"fingerprint": "abc"})
     loaded, target = saved_model.load()
     assert target == task.target
-    assert torch.equal(inference.predict(loaded, part.pixels, torch.float32), logits)
+    assert torch.equal(forward.predict(loaded, part.pixels, torch.float32), logits)
     assert saved_model.describe()["fingerprint"] == "abc"
 
 
 def test_the_model_is_the_mean_of_members_and_of_mirror_images(workspace):
-    settings = small_settings(workspace, members=2, flip_average=True)
+    settings = small_settings(workspace, members=2, hflip_tta=True)
     task = new_task(settings, some_faces(16))
     members = [new_network(settings, task, seed).eval() for seed in (0, 1)]
     images = torch.rand(3, 3, 32, 32)
     each = [member(view) for member in members for view in (images, images.flip(-1))]
-    assert torch.allclose(networks.Model(members)(images), torch.stack(each).mean(0), atol=1e-6)
+    assert torch.allclose(age_network.Model(members)(images), torch.stack(each).mean(0), atol=1e-6)
 
 
 def test_a_model_can_be_rebuilt_with_timm_alone(workspace):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceage.utkface import GENDERS, RACES, Labels, file_name, parse
+from faceage.core.utkface import GENDERS, RACES, Labels, file_name, parse
 
 ages = st.integers(0, 999)
 genders = st.sampled_from(range(len(GENDERS)))

@@ -1,1 +1,1 @@
-"""The library that the stages share; `src/*.py` are the scripts that read top to bottom."""
+"""The library that the stages share, a room for each part of the way: see CONTRIBUTING.md."""

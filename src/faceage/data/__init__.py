@@ -1,1 +1,1 @@
-"""From a source of files to labelled faces: read, checked, grouped, split, doubted."""
+"""From a source of files to labelled faces: read, checked, clustered, split."""

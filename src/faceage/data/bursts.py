@@ -1,6 +1,6 @@
 """Photographs that a crawl found one after the other, and that probably show the same person.
 
-UTKFace was crawled by name and age: about a fifth of a random test part has a face of the same age,
+UTKFace was crawled by name and age: about a fifth of a random test set has a face of the same age,
 gender and ethnicity among the training faces that was found within seconds of it.
 """
 

@@ -16,19 +16,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from faceage.data.intake import Candidate, Rejected
+from faceage.core.reasons import Reason
+from faceage.data.ingestion import Candidate, Rejected
 from faceage.data.readers import Labels
-from faceage.reasons import Reason
 
 YEARS = 5
 REASONS = {"exact": Reason.CONFLICT, "near": Reason.NEAR_CONFLICT}
 
 
 class Conflict(NamedTuple):
-    """A file of a group that disagrees; one row of data/conflicts.csv."""
+    """A file of a cluster that disagrees; one row of data/conflicts.csv."""
 
     kind: str  # exact or near
-    group: str  # the smallest face of it
+    cluster: str  # the smallest face of it
     path: str
     label: str  # what the file says: age in years, or a class
     used: str  # the label that it is used with; empty where it is not
@@ -67,16 +67,16 @@ def resolve_copies(found: list[Candidate], policy: str) -> Resolved:
     return result
 
 
-def resolve_near(found: list[Candidate], groups: list[str], policy: str) -> Resolved:
+def resolve_near(found: list[Candidate], clusters: list[str], policy: str) -> Resolved:
     """Treat near-duplicates that disagree about the age by the policy."""
     result = Resolved([], [], [])
-    for group, alike in _together(found, groups):
+    for cluster, alike in _together(found, clusters):
         if not _disagree(alike, YEARS):
             result.kept.extend(alike)
             continue
         used = _settle(alike, policy)
         labels = [_said(candidate.labels) for candidate in used] or [""] * len(alike)
-        result.conflicts.extend(_listed("near", group, alike, labels))
+        result.conflicts.extend(_listed("near", cluster, alike, labels))
         result.kept.extend(used)
         if not used:
             result.rejected.extend(_dropped(alike, "near"))
@@ -86,11 +86,11 @@ def resolve_near(found: list[Candidate], groups: list[str], policy: str) -> Reso
 
 
 def summary(policy: str, conflicts: list[Conflict]) -> dict[str, Any]:
-    """Groups and files in conflict: a part of reports/ingest.json."""
+    """Clusters and files in conflict: a part of reports/ingest.json."""
     counts = {}
     for kind in REASONS:
-        groups = [conflict.group for conflict in conflicts if conflict.kind == kind]
-        counts[kind] = {"groups": len(set(groups)), "files": len(groups)}
+        clusters = [conflict.cluster for conflict in conflicts if conflict.kind == kind]
+        counts[kind] = {"clusters": len(set(clusters)), "files": len(clusters)}
     return {"policy": policy, **counts}
 
 
@@ -128,9 +128,9 @@ def _said(labels: Labels) -> str:
     return labels.age_class or f"{labels.age}"
 
 
-def _listed(kind: str, group: str, alike: list[Candidate], used: list[str]) -> list[Conflict]:
+def _listed(kind: str, cluster: str, alike: list[Candidate], used: list[str]) -> list[Conflict]:
     pairs = zip(alike, used, strict=True)
-    return [Conflict(kind, group, one.name, _said(one.labels), label) for one, label in pairs]
+    return [Conflict(kind, cluster, one.name, _said(one.labels), label) for one, label in pairs]
 
 
 def _dropped(alike: list[Candidate], kind: str) -> list[Rejected]:

@@ -70,7 +70,7 @@ def near_pairs(fingerprints: np.ndarray, threshold: float, known: int = 0) -> np
 
 
 def connected(count: int, pairs: np.ndarray) -> np.ndarray:
-    """Number of the group of each of `count` things, int (count,), if pairs (n, 2) are joined."""
+    """Number of the cluster of each of `count` things, int (count,), if pairs (n, 2) are joined."""
     graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     return np.asarray(connected_components(graph, directed=False)[1])
 

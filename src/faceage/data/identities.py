@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceage import repository
-from faceage.photographs import images
-from faceage.photographs.alignment import LEFT_EYE, RIGHT_EYE, Similarity, warp
-from faceage.stage import UserError
+from faceage.core import images, repository
+from faceage.core.script import UserError
+from faceage.detection.alignment import LEFT_EYE, RIGHT_EYE, Similarity, warp
 
 # Eye centres in shares of the side: those of the template of 112 x 112 pixels.
 MODEL_EYES = complex(38.2946, 51.6963) / 112, complex(73.5318, 51.5014) / 112

@@ -14,11 +14,11 @@ from functools import cached_property
 from pathlib import PurePath
 from typing import ClassVar
 
-from faceage import utkface
+from faceage.core import utkface
+from faceage.core.reasons import Reason
+from faceage.core.script import UserError
+from faceage.core.settings import Data, Grouping
 from faceage.data.sources import Source
-from faceage.reasons import Reason
-from faceage.settings import Data, Grouping
-from faceage.stage import UserError
 
 # A layout is recognised where this share of the images have a label in it.
 RECOGNISED = 0.5
@@ -52,7 +52,7 @@ class Reader(ABC):
     """Labels of the files of one source."""
 
     layout: ClassVar[str]
-    shown: ClassVar[str]  # what the layout looks like, for messages
+    shown: ClassVar[str]  # what the layout records like, for messages
 
     def __init__(self, source: Source, data: Data, groupings: Mapping[str, Grouping]) -> None:
         self.images = source.names

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
-from faceage.stage import UserError
+from faceage.core.script import UserError
 
 Member = TypeVar("Member")
 

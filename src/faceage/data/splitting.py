@@ -1,4 +1,4 @@
-"""Stratified assignment of whole groups of faces to the three parts."""
+"""Stratified assignment of whole clusters of faces to the three splits."""
 
 import hashlib
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-POINTS = 1.0  # percentage points by which a part may miss its share without a word
+POINTS = 1.0  # percentage points by which a split may miss its share without a word
 
 
 def age_bins(ages: pd.Series, width: int, smallest: int) -> pd.Series:
@@ -33,56 +33,56 @@ def age_bins(ages: pd.Series, width: int, smallest: int) -> pd.Series:
 
 
 def assign(faces: pd.DataFrame, shares: Mapping[str, float], seed: int) -> pd.Series:
-    """Assign every face to a part: balanced over `bin`, groups kept whole.
+    """Assign every face to a split: balanced over `bin`, clusters kept whole.
 
-    Within a bin, groups come largest first and then in an order drawn by `seed`; each goes to the
-    part that lacks most faces in proportion to its share, so that every part gets its share of
-    the large groups too. What a bin leaves over or short is carried into the next one, so
+    Within a bin, clusters come largest first and then in an order drawn by `seed`; each goes to the
+    split that lacks most faces in proportion to its share, so that every split gets its share of
+    the large clusters too. What a bin leaves over or short is carried into the next one, so
     that rounding does not add up. The result depends on the set of faces and not on their order.
 
     Parameters
     ----------
-    faces : columns `face` (unique), `group`, `bin`
-    shares : wanted share of each part; they add up to 1
+    faces : columns `face` (unique), `cluster`, `bin`
+    shares : wanted share of each split; they add up to 1
 
     Returns
     -------
-    Series of part names, index as `faces`.
+    Series of split names, index as `faces`.
     """
-    groups = faces.groupby("group").agg(size=("face", "size"), bin=("bin", "min"))
-    groups["draw"] = [_draw(seed, str(group)) for group in groups.index]
-    groups = groups.sort_values(["bin", "size", "draw"], ascending=[True, False, True])
+    clusters = faces.groupby("cluster").agg(size=("face", "size"), bin=("bin", "min"))
+    clusters["draw"] = [_draw(seed, str(cluster)) for cluster in clusters.index]
+    clusters = clusters.sort_values(["bin", "size", "draw"], ascending=[True, False, True])
 
     lacking = dict.fromkeys(shares, 0.0)
-    part_of: dict[str, str] = {}
-    for _, stratum in groups.groupby("bin", sort=True):
-        for part, share in shares.items():
-            lacking[part] += share * stratum["size"].sum()
-        for group, size in stratum["size"].items():
-            part = max(shares, key=lambda name: lacking[name] / shares[name])
-            lacking[part] -= size
-            part_of[str(group)] = part
-    return faces["group"].map(part_of)
+    split_of: dict[str, str] = {}
+    for _, stratum in clusters.groupby("bin", sort=True):
+        for name, share in shares.items():
+            lacking[name] += share * stratum["size"].sum()
+        for cluster, size in stratum["size"].items():
+            name = max(shares, key=lambda name: lacking[name] / shares[name])
+            lacking[name] -= size
+            split_of[str(cluster)] = name
+    return faces["cluster"].map(split_of)
 
 
 def uneven(faces: pd.DataFrame, shares: Mapping[str, float]) -> list[str]:
-    """Say of each part that misses its share by more than `POINTS` why that could not be helped.
+    """Say of each split that misses its share by more than `POINTS` why that could not be helped.
 
-    A part takes whole groups, the largest first: none can end further from its share than twice
-    the largest group, and with few faces one of them is more than a point.
+    A split takes whole clusters, the largest first: none can end further from its share than twice
+    the largest cluster, and with few faces one of them is more than a point.
 
     Parameters
     ----------
-    faces : columns `face`, `group`, `part`
+    faces : columns `face`, `cluster`, `split`
     """
-    largest, count = int(faces["group"].value_counts().max()), len(faces)
+    largest, count = int(faces["cluster"].value_counts().max()), len(faces)
     reasons = []
-    for part, share in shares.items():
-        got = float((faces["part"] == part).mean())
+    for name, share in shares.items():
+        got = float((faces["split"] == name).mean())
         if abs(got - share) > POINTS / 100:
             reasons.append(
-                f"{part} has {got:.1%} of the faces instead of {share:.0%}: groups stay whole, the"
-                f" largest has {largest} of {count} faces, {largest / count:.1%}"
+                f"{name} has {got:.1%} of the faces instead of {share:.0%}: clusters stay whole,"
+                f" the largest has {largest} of {count} faces, {largest / count:.1%}"
             )
     return reasons
 
@@ -92,28 +92,28 @@ def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, Any]:
 
     Parameters
     ----------
-    faces : columns `face`, `age`, `group`, `bin`, `part`
+    faces : columns `face`, `age`, `cluster`, `bin`, `split`
     """
-    counts = pd.crosstab(faces["bin"], faces["part"]).reindex(columns=list(shares), fill_value=0)
+    counts = pd.crosstab(faces["bin"], faces["split"]).reindex(columns=list(shares), fill_value=0)
     points = 100 * counts.div(counts.sum(axis=1), axis=0) - 100 * pd.Series(shares)
-    bin_at, part_at = np.unravel_index(np.abs(points.to_numpy()).argmax(), points.shape)
+    bin_at, split_at = np.unravel_index(np.abs(points.to_numpy()).argmax(), points.shape)
     return {
-        "parts": {name: _describe(faces[faces["part"] == name], len(faces)) for name in shares},
+        "splits": {name: _describe(faces[faces["split"] == name], len(faces)) for name in shares},
         "bins": counts.reset_index().to_dict(orient="records"),
         "largest_deviation": {
             "bin": points.index[bin_at],
-            "part": points.columns[part_at],
-            "points": float(points.to_numpy()[bin_at, part_at]),
+            "split": points.columns[split_at],
+            "points": float(points.to_numpy()[bin_at, split_at]),
         },
     }
 
 
-def _describe(part: pd.DataFrame, total: int) -> dict[str, object]:
-    age = part["age"]
+def _describe(faces: pd.DataFrame, total: int) -> dict[str, object]:
+    age = faces["age"]
     counts: dict[str, object] = {
-        "faces": len(part),
-        "groups": int(part["group"].nunique()),
-        "share": len(part) / total,
+        "faces": len(faces),
+        "clusters": int(faces["cluster"].nunique()),
+        "share": len(faces) / total,
     }
     if age.isna().any():  # a source of classes
         return counts
@@ -128,5 +128,5 @@ def _describe(part: pd.DataFrame, total: int) -> dict[str, object]:
     }
 
 
-def _draw(seed: int, group: str) -> str:
-    return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+def _draw(seed: int, cluster: str) -> str:
+    return hashlib.sha256(f"{seed}:{cluster}".encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""The cluster bootstrap: whole groups of near-duplicates drawn with replacement.
+"""The cluster bootstrap: whole clusters of near-duplicates drawn with replacement.
 
-Faces of one group are not independent, so groups are drawn and not faces (Field & Welsh 2007).
+Faces of one cluster are not independent, so clusters are drawn and not faces (Field & Welsh 2007).
 Every measure with an interval is a function of sums over faces, so a resample costs a product of
-counts and sums a group instead of a pass over the faces. All intervals of an evaluation come from
+counts and sums a cluster instead of a pass over the faces. All intervals of an evaluation come from
 the same draws.
 """
 
@@ -15,23 +15,23 @@ CHUNK = 200
 
 
 class Resamples:
-    """How often each group was drawn in each resample.
+    """How often each cluster was drawn in each resample.
 
     Parameters
     ----------
-    groups : group of each face; its index identifies the faces
+    clusters : cluster of each face; its index identifies the faces
     count : number of resamples
     """
 
-    def __init__(self, groups: pd.Series, count: int, seed: int) -> None:
-        codes, names = pd.factorize(groups)
-        self.code = pd.Series(codes, index=groups.index)
-        groups = len(names)
+    def __init__(self, clusters: pd.Series, count: int, seed: int) -> None:
+        codes, names = pd.factorize(clusters)
+        self.code = pd.Series(codes, index=clusters.index)
+        clusters = len(names)
         random = np.random.default_rng(seed)
-        equal = np.full(groups, 1 / groups)
-        # A group is drawn once on average: a byte holds every count that will ever occur.
+        equal = np.full(clusters, 1 / clusters)
+        # A cluster is drawn once on average: a byte holds every count that will ever occur.
         self.drawn = [
-            random.multinomial(groups, equal, size=min(CHUNK, count - start)).astype(np.uint8)
+            random.multinomial(clusters, equal, size=min(CHUNK, count - start)).astype(np.uint8)
             for start in range(0, count, CHUNK)
         ]
 
@@ -42,13 +42,13 @@ class Resamples:
         ----------
         faces : numbers, one row a face; the index tells which, and some may be left out
         """
-        by_group = faces.groupby(self.code.loc[faces.index]).sum()
-        present, values = by_group.index.to_numpy(), by_group.to_numpy(dtype=float)
+        by_cluster = faces.groupby(self.code.loc[faces.index]).sum()
+        present, values = by_cluster.index.to_numpy(), by_cluster.to_numpy(dtype=float)
         totals = np.concatenate([drawn[:, present].astype(float) @ values for drawn in self.drawn])
         return pd.DataFrame(totals, columns=faces.columns)
 
     def interval_of_mean(self, values: np.ndarray) -> tuple[float, float]:
-        """Interval of the mean of a number for each face, (n,) in the order of the groups."""
+        """Interval of the mean of a number for each face, (n,) in the order of the clusters."""
         faces = pd.DataFrame({"value": values, "n": 1.0}, index=self.code.index)
         sums = self.sums(faces.astype(float))
         return interval(sums["value"] / sums["n"])

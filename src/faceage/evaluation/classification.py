@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_score
 
+from faceage.core.settings import Grouping
 from faceage.evaluation.age_bins import bin_index, decade_index
 from faceage.evaluation.metrics import Number, number
-from faceage.learning.targets import Learned
-from faceage.settings import Grouping
+from faceage.networks.targets import Learned
 
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "quadratic_kappa")
 # Numbers of the true and of the estimated class, (n,) each, by grouping.

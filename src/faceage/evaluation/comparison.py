@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from faceage.core.script import UserError
 from faceage.evaluation.age_bins import decade_names
 from faceage.evaluation.bootstrap import Resamples, interval
 from faceage.evaluation.subgroups import NOT_GIVEN
-from faceage.stage import UserError
 
 BETTER, WORSE = "better", "worse"
 NOT_SHOWN = "no difference shown"
@@ -55,8 +55,8 @@ class Difference:
 class Comparison:
     """What `compare` found.
 
-    overall: of all faces compared; groups: by grouping (gender, race, decade, group) and the
-    group's name; n_a, n_b, shared: faces of A's and of B's test part, and of both; conflicting:
+    overall: of all faces compared; groups: by grouping (gender, race, decade, age_group) and the
+    group's name; n_a, n_b, shared: faces of A's and of B's test set, and of both; conflicting:
     shared faces left out because their true ages differ; relabelled: compared faces whose gender or
     ethnicity differs; clustered: whether near-duplicates are known.
     """
@@ -84,7 +84,7 @@ def compare(
     ----------
     a, b : predictions.csv of the run to beat and of the new one: columns `face`, `age` and
         `predicted` in years; where they are had `cluster` (of near-duplicates), `gender`, `race`
-        and `group` (of ages)
+        and `age_group`
     count : number of resamples
     smallest : clusters below which the interval is given, but no verdict
 
@@ -153,7 +153,7 @@ def _groups(faces: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.Index]]:
     """Grouping, name and faces of each group: labels by the alphabet, ages from young to old."""
     by_age = faces.sort_values("age", kind="stable")
     by_age = by_age.assign(decade=decade_names(by_age["age"].to_numpy()))
-    for grouping in (*LABELS, "decade", "group"):
+    for grouping in (*LABELS, "decade", "age_group"):
         if grouping in by_age:
             names = by_age[grouping].replace("", NOT_GIVEN)
             for name, members in by_age.groupby(names, sort=grouping in LABELS):

@@ -1,11 +1,11 @@
-"""Prediction intervals by split conformal prediction, calibrated on the validation part.
+"""Prediction intervals by split conformal prediction, calibrated on the validation set.
 
 An interval is the estimate plus and minus a quantile of the absolute errors on faces that the
 model was not fitted to (Lei et al. 2018, Distribution-Free Predictive Inference for Regression).
 For a face exchangeable with those it holds the true age with at least the nominal probability,
 on average over all faces. By age the same is done within bins of the predicted age (Mondrian
 conformal prediction, Vovk et al. 2005): the true age is not known where an interval is needed.
-The best epoch was chosen on the validation part, which makes its errors slightly too small.
+The best epoch was chosen on the validation set, which makes its errors slightly too small.
 """
 
 import math
@@ -111,7 +111,7 @@ def half_width(scores: np.ndarray, coverage: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.nan
 
 
-COLUMNS = ("method", "grouping", "group", "n", "coverage", "mean_width")
+COLUMNS = ("method", "grouping", "subgroup", "n", "coverage", "mean_width")
 
 
 def coverage_by_group(
@@ -143,7 +143,7 @@ def coverage_by_group(
                     {
                         "method": method,
                         "grouping": grouping,
-                        "group": group,
+                        "subgroup": group,
                         "n": len(part),
                         "coverage": part["covered"].mean(),
                         "mean_width": part["width"].mean(),

@@ -1,4 +1,4 @@
-"""What happens to photographs, in three strengths: float images (n, 3, px, px) in 0..1, in and out.
+"""What happens to photographs, in three strengths: float (n, 3, size, size) in 0..1, in and out.
 
 The kinds follow Hendrycks & Dietterich 2019, Benchmarking Neural Network Robustness to Common
 Corruptions and Perturbations, with what face crops meet besides: occlusion, rotation, greyscale.
@@ -55,19 +55,19 @@ def jpeg(images: Tensor, quality: float, _: Generator) -> Tensor:
 
 def downscale(images: Tensor, factor: float, _: Generator) -> Tensor:
     """Make smaller by the factor, and as large as before."""
-    px = images.shape[-1]
+    img_size = images.shape[-1]
     small = F.interpolate(
-        images, (max(1, round(px / factor)),) * 2, mode="bilinear", antialias=True
+        images, (max(1, round(img_size / factor)),) * 2, mode="bilinear", antialias=True
     )
-    return F.interpolate(small, (px, px), mode="bilinear")
+    return F.interpolate(small, (img_size, img_size), mode="bilinear")
 
 
 def occlusion(images: Tensor, side: float, generator: Generator) -> Tensor:
     """Cover a square, its side this share of the image's, with grey; elsewhere in every image."""
-    count, _, px, _ = images.shape
-    length = round(side * px)
-    corner = torch.randint(0, px - length + 1, (2, count, 1), generator=generator)
-    place = torch.arange(px)
+    count, _, img_size, _ = images.shape
+    length = round(side * img_size)
+    corner = torch.randint(0, img_size - length + 1, (2, count, 1), generator=generator)
+    place = torch.arange(img_size)
     down, across = (place >= corner) & (place < corner + length)
     covered = down[:, :, None] & across[:, None, :]
     return images.masked_fill(covered[:, None].to(images.device), 0.5)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from faceage.learning.networks import Model
+from faceage.networks.age_network import Model
 
 BATCH = 64
 MIN_SECONDS = 1.0  # that are measured for
@@ -24,8 +24,10 @@ def measure(network: Model, folder: Path) -> dict[str, Any]:
     from run to run.
     """
     network.eval()
-    device, px = next(network.parameters()).device, network.architecture.px
-    images = torch.zeros(BATCH, 3, px, px, device=device).to(memory_format=torch.channels_last)
+    device, img_size = next(network.parameters()).device, network.architecture.img_size
+    images = torch.zeros(BATCH, 3, img_size, img_size, device=device).to(
+        memory_format=torch.channels_last
+    )
     with FlopCounterMode(display=False) as counter:
         network(images[:1])
     return {
@@ -37,7 +39,7 @@ def measure(network: Model, folder: Path) -> dict[str, Any]:
         "cores": torch.get_num_threads(),
         "latency_ms": 1000 * _seconds(network, images[:1]),
         "throughput": BATCH / _seconds(network, images),
-        "px": px,
+        "px": img_size,
     }
 
 

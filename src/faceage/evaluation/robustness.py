@@ -1,17 +1,17 @@
-"""How much the error grows when photographs are worse than those of the test part."""
+"""How much the error grows when photographs are worse than those of the test set."""
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from faceage.core.progress import bar
 from faceage.evaluation.corruptions import CORRUPTIONS
 from faceage.evaluation.metrics import Number, number
-from faceage.learning import devices
-from faceage.learning.faces import normalise, slices, to_input
-from faceage.learning.networks import Model
-from faceage.learning.targets import Target
-from faceage.progress import bar
+from faceage.networks import devices
+from faceage.networks.age_network import Model
+from faceage.networks.faces import normalise, slices, to_input
+from faceage.networks.targets import Target
 
 BATCH = 64  # larger ones are slower on a CPU: their feature maps leave its caches
 COLUMNS = ("corruption", "strength", "mae", "rise", "n")
@@ -61,7 +61,7 @@ def by_corruption(
 
     estimates: dict[tuple[str, int], list[Tensor]] = {}
     for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):
-        images = to_input(pixels, architecture.px, device, rows)
+        images = to_input(pixels, architecture.img_size, device, rows)
         estimates.setdefault(CLEAN, []).append(estimate(images))
         for name, (corrupt, strengths) in CORRUPTIONS.items():
             for strength, setting in enumerate(strengths, start=1):

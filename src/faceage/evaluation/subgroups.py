@@ -2,7 +2,7 @@
 
 UTKFace's groups differ in age, and age alone makes errors large or small. So each group's MAE is
 given a second time, directly standardised: its MAE in each bin of age, weighted with the ages of
-the whole test part (Breslow & Day 1987, chapter 2), as if all groups had the same age mix.
+the whole test set (Breslow & Day 1987, chapter 2), as if all groups had the same age mix.
 """
 
 from typing import Any
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from faceage.core.utkface import GENDERS, RACES
 from faceage.evaluation.age_bins import bin_index, merged_decades
 from faceage.evaluation.bootstrap import Resamples
 from faceage.evaluation.metrics import COLUMNS as SHORT
 from faceage.evaluation.metrics import in_short, number
-from faceage.utkface import GENDERS, RACES
 
 NOT_GIVEN = "not given"
 # Decades in which a group has fewer faces are merged before its MAE is standardised.
 SMALLEST_BIN = 10
-COLUMNS = ("grouping", "group", *SHORT, "mae_age_standardised", "enough")
+COLUMNS = ("grouping", "subgroup", *SHORT, "mae_age_standardised", "enough")
 
 
 def labels(faces: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def by_group(
     for grouping in labels:
         for group, part in faces.groupby(labels[grouping]):
             enough = len(part) >= smallest
-            row = {"grouping": grouping, "group": group} | in_short(part, resamples)
+            row = {"grouping": grouping, "subgroup": group} | in_short(part, resamples)
             standardised = age_standardised_mae(part, faces["age"]) if enough else None
             rows.append(row | {"mae_age_standardised": standardised, "enough": enough})
     return pd.DataFrame(rows)
@@ -63,7 +63,7 @@ def age_standardised_mae(part: pd.DataFrame, ages: pd.Series) -> float:
     Parameters
     ----------
     part : rows of `metrics.per_face`
-    ages : years, of the whole test part
+    ages : years, of the whole test set
     """
     boundaries = merged_decades(part["age"].to_numpy(), SMALLEST_BIN)
     mae = part["absolute"].groupby(bin_index(part["age"].to_numpy(), boundaries)).mean()
@@ -90,7 +90,7 @@ def _gap(groups: pd.DataFrame) -> dict[str, Any]:
         return {"worst": None, "gap": None, "gap_age_standardised": None}
     mae, standardised = groups["mae"].astype(float), groups["mae_age_standardised"].astype(float)
     return {
-        "worst": groups.loc[mae.idxmax(), "group"],
+        "worst": groups.loc[mae.idxmax(), "subgroup"],
         "gap": number(mae.max() - mae.min()),
         "gap_age_standardised": number(standardised.max() - standardised.min()),
     }

@@ -21,9 +21,9 @@ from captum.attr import LayerAttribution, LayerGradientXActivation
 from PIL import Image
 from torch import Tensor, nn
 
-from faceage.learning.faces import normalise, to_input
-from faceage.learning.networks import AgeNetwork
-from faceage.learning.targets import Target
+from faceage.networks.age_network import AgeNetwork
+from faceage.networks.faces import normalise, to_input
+from faceage.networks.targets import Target
 
 # Cells a side of the last map where networks see the 224 pixels that they were designed for. Of
 # small inputs it has fewer, down to one, which tell no places apart: then an earlier map is taken.
@@ -37,7 +37,7 @@ def last_feature_map(network: AgeNetwork) -> nn.Module | None:
     first: transformers pass on a row of tokens, and where a class token is read in the end the
     others of the last block have no gradient.
     """
-    backbone, px = network.backbone, network.architecture.px
+    backbone, img_size = network.backbone, network.architecture.img_size
     modules = dict(backbone.named_modules())
     stages = [
         stage for stage in getattr(backbone, "feature_info", []) if stage["module"] in modules
@@ -49,7 +49,7 @@ def last_feature_map(network: AgeNetwork) -> nn.Module | None:
 
     hooks = [modules[stage["module"]].register_forward_hook(keep) for stage in stages]
     with torch.no_grad():
-        backbone(torch.zeros(1, 3, px, px))
+        backbone(torch.zeros(1, 3, img_size, img_size))
     for hook in hooks:
         hook.remove()
     for stage in reversed(stages):
@@ -60,7 +60,7 @@ def last_feature_map(network: AgeNetwork) -> nn.Module | None:
 
 
 def hires_cam(network: AgeNetwork, target: Target, layer: nn.Module, pixels: Tensor) -> Tensor:
-    """Absolute HiResCAM of the predicted age at the network's input size: uint8 (n, px, px).
+    """Absolute HiResCAM of the predicted age at the network's input size: uint8 (n, size, size).
 
     255 is where a face's own map is largest, so that maps of two faces cannot be compared in
     strength; a map without any evidence is 0 everywhere.
@@ -72,19 +72,19 @@ def hires_cam(network: AgeNetwork, target: Target, layer: nn.Module, pixels: Ten
     """
     network.eval()
     architecture = network.architecture
-    px = architecture.px
-    images = to_input(pixels, px, next(network.parameters()).device)
+    img_size = architecture.img_size
+    images = to_input(pixels, img_size, next(network.parameters()).device)
     images = normalise(images, architecture.mean, architecture.std)
-    evidence_of = nn.Sequential(network, _Evidence(target))
+    evidence_of = nn.Sequential(network, _AttributionOutput(target))
     products = LayerGradientXActivation(evidence_of, layer).attribute(images)
     evidence = products.detach().sum(dim=1, keepdim=True)
-    strength = LayerAttribution.interpolate(evidence.abs(), (px, px), "bilinear")[:, 0]
+    strength = LayerAttribution.interpolate(evidence.abs(), (img_size, img_size), "bilinear")[:, 0]
     largest = strength.amax(dim=(1, 2), keepdim=True)
     scaled = torch.where(largest > 0, strength / largest, 0)
     return (255 * scaled).round().to(torch.uint8).cpu()
 
 
-class _Evidence(nn.Module):
+class _AttributionOutput(nn.Module):
     """What of the logits is explained."""
 
     def __init__(self, target: Target) -> None:
@@ -92,11 +92,11 @@ class _Evidence(nn.Module):
         self.target = target
 
     def forward(self, logits: Tensor) -> Tensor:
-        return self.target.evidence(logits)
+        return self.target.attribution_output(logits)
 
 
 def png(heat: np.ndarray) -> bytes:
-    """An 8-bit greyscale PNG file of a map: uint8 (px, px)."""
+    """An 8-bit greyscale PNG file of a map: uint8 (size, size)."""
     buffer = io.BytesIO()
     Image.fromarray(heat).save(buffer, "PNG")
     return buffer.getvalue()

@@ -6,7 +6,7 @@ from faceage.evaluation.bootstrap import LEVEL
 from faceage.evaluation.comparison import NOT_SHOWN, TOO_FEW, Comparison, Difference
 from faceage.reporting.labels import MINUS, age_range, plural, signed
 
-GROUPINGS = {"gender": "gender", "race": "ethnicity", "decade": "decade", "group": "age group"}
+GROUPINGS = {"gender": "gender", "race": "ethnicity", "decade": "decade", "age_group": "age group"}
 VERDICTS = {
     NOT_SHOWN: "the interval holds 0, so no difference is shown",
     TOO_FEW: "too few faces for a verdict",
@@ -60,7 +60,7 @@ def _interval(found: Difference) -> str:
 def _notes(comparison: Comparison) -> Iterator[str]:
     if not comparison.n_a == comparison.n_b == comparison.shared:
         yield (
-            f"**The test parts differ**: {comparison.shared:,} faces shared, of"
+            f"**The test sets differ**: {comparison.shared:,} faces shared, of"
             f" {comparison.n_a:,} of A and {comparison.n_b:,} of B."
         )
     if comparison.conflicting:

@@ -6,20 +6,20 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure
 
-from faceage.params import ReportParams
+from faceage.core.params import ReportParams
+from faceage.core.utkface import GENDERS, RACES
 from faceage.reporting import gallery
 from faceage.reporting.charts import ages, matrices, people, reliability, training
 from faceage.reporting.labels import classes, plural
 from faceage.reporting.results import Results
 from faceage.reporting.themes import Theme
-from faceage.utkface import GENDERS, RACES
 
 Draw = Callable[[Theme], Figure]
 
 
 def charts(found: Results, params: ReportParams) -> dict[str, Draw]:
     """The figures of the page, each drawn in both themes."""
-    sizes = {name: len(part) for name, part in found.parts.items()}
+    sizes = {name: len(part) for name, part in found.splits.items()}
     drawn: dict[str, Draw] = {
         "history": partial(training.history, found.history, found.monitor, sizes),
     }
@@ -39,7 +39,7 @@ def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
     mae = found.metrics["test"]["mae"]
     challenge = found.metrics["age_checks"]["challenge_25"]
     counts = challenge["n_minors"], challenge["n_adults"]
-    parts = {name: part["age"] for name, part in found.parts.items()}
+    parts = {name: part["age"] for name, part in found.splits.items()}
     by_group = _ages_by_group(found.people)
     drawn: dict[str, Draw] = {
         "ages_by_split": partial(people.ages_by_split, parts, faces),
@@ -68,8 +68,8 @@ def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
     test = found.test_faces
     titles = {
         "samples": "Samples of the data, from young to old",
-        "doubted": "Labels most in doubt, against out-of-fold predictions in years",
-        "unlike": "Faces furthest from the others in the feature space",
+        "label_issues": "Label issues, against out-of-fold predictions in years",
+        "outliers": "Faces furthest from the others in the feature space",
         "worst": "Largest errors: true → predicted age in years",
         "typical": "Typical errors: true → predicted age in years",
     }

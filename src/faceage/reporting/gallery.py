@@ -11,9 +11,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from faceage import tables
+from faceage.core import images, tables
 from faceage.explanation import heatmaps, selection
-from faceage.photographs import images
 from faceage.reporting.labels import NOT_GIVEN, plural, signed
 from faceage.reporting.results import Results
 from faceage.reporting.themes import WIDTH, Theme
@@ -21,8 +20,8 @@ from faceage.reporting.themes import WIDTH, Theme
 SAMPLES = 18
 WORST = 24
 TYPICAL = 12
-DOUBTED = 100
-UNLIKE = 24
+LABEL_ISSUES = 100
+OUTLIERS = 24
 COLUMNS = 6
 SIDE = 144  # pixels of a face in the report
 JPEG_QUALITY = 85
@@ -48,13 +47,13 @@ class Face:
 class Gallery:
     """Samples of the data, the worst and typical estimates, and where the network looked.
 
-    doubted: faces whose labels are most in doubt; unlike: faces furthest from the others;
+    label_issues: faces whose labels are probably wrong; outliers: those furthest from all others;
     saliency: for "worst" and "typical" each face followed by itself under its map; may be empty.
     """
 
     samples: list[Face]
-    doubted: list[Face]
-    unlike: list[Face]
+    label_issues: list[Face]
+    outliers: list[Face]
     worst: list[Face]
     typical: list[Face]
     saliency: dict[str, list[Face]]
@@ -62,14 +61,14 @@ class Gallery:
 
 def choose(found: Results) -> Gallery:
     """Pick and decode all faces that are shown; samples only where there are no ages."""
-    unlike = _unlike(found.doubts)
+    outliers = _outliers(found.label_issues)
     if not found.has_ages:
-        return Gallery(_samples(found.people), [], unlike, [], [], {})
+        return Gallery(_samples(found.people), [], outliers, [], [], {})
     typical = selection.typical(found.predictions, TYPICAL).sort_values(["age", "face"])
     return Gallery(
         samples=_samples(found.people),
-        doubted=_doubted(found.doubts) if found.has_doubts else [],
-        unlike=unlike,
+        label_issues=_label_issues(found.label_issues) if found.has_label_issues else [],
+        outliers=outliers,
         worst=_estimates(selection.worst(found.predictions, WORST)),
         typical=_estimates(typical),
         saliency=_explained(found.predictions, found.saliency),
@@ -121,8 +120,8 @@ def _who(row: Mapping[str, str]) -> str:
     return ", ".join(given) or "no other label"
 
 
-def _doubted(doubts: pd.DataFrame) -> list[Face]:
-    rows = doubts.head(DOUBTED)
+def _label_issues(label_issues: pd.DataFrame) -> list[Face]:
+    rows = label_issues.head(LABEL_ISSUES)
     pixels = _pixels(rows["face"])
     return [
         Face(
@@ -135,14 +134,16 @@ def _doubted(doubts: pd.DataFrame) -> list[Face]:
     ]
 
 
-def _unlike(doubts: pd.DataFrame) -> list[Face]:
-    rows = doubts.sort_values(["distance", "face"], ascending=[False, True]).head(UNLIKE)
+def _outliers(label_issues: pd.DataFrame) -> list[Face]:
+    rows = label_issues.sort_values(["outlier_score", "face"], ascending=[False, True]).head(
+        OUTLIERS
+    )
     pixels = _pixels(rows["face"])
     return [
         Face(
             path=row["path"],
             pixels=pixels[row["face"]],
-            caption=f"{row['distance']:.1f} times",
+            caption=f"{row['outlier_score']:.1f} times",
             note="the mean",
         )
         for _, row in rows.iterrows()

@@ -13,8 +13,8 @@ NOT_GIVEN = "not given"
 
 # What the groupings of people, the groupings of ages and the kinds of interval are called.
 GROUPINGS = {"gender": "Gender", "race": "Ethnicity", "gender_race": "Gender and ethnicity"}
-CLASSES = {"group": "age group", "stage": "stage of life", "decade": "decade"}
-# By split.groups: what a bootstrap draws, and what is true of the parts.
+CLASSES = {"age_group": "age group", "life_stage": "stage of life", "decade": "decade"}
+# By split.clusters: what a bootstrap draws, and what is true of the parts.
 DRAWN = {
     "none": "faces one by one",
     "exact": "whole groups of identical pictures",
@@ -22,10 +22,10 @@ DRAWN = {
     "burst": "whole groups of near-duplicates and bursts of the same person",
 }
 APART = {
-    "none": "the same picture may lie in two parts",
-    "exact": "identical pictures never lie in two parts, near-duplicates may",
-    "near": "near-duplicates never lie in two parts",
-    "burst": "near-duplicates and bursts of the same person never lie in two parts",
+    "none": "the same picture may lie in two splits",
+    "exact": "identical pictures never lie in two splits, near-duplicates may",
+    "near": "near-duplicates never lie in two splits",
+    "burst": "near-duplicates and bursts of the same person never lie in two splits",
 }
 METHODS = {"plain": "one width for all", "by_age": "a width by age"}
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from faceage.core.settings import Evaluate
 from faceage.reporting.labels import NOT_GIVEN, age_range, listed, plural
 from faceage.reporting.results import Results
-from faceage.settings import Evaluate
 
 LABELS = {"gender": "gender", "race": "ethnicity"}
 ADULT = 18  # years
@@ -23,7 +23,7 @@ class Limit:
 
 def of(found: Results, settings: Evaluate) -> list[Limit]:
     """All limits that apply, in the order of the report's chapters."""
-    few = settings.min_group
+    few = settings.min_subgroup
     if not found.has_ages:
         return [*_of_classes(), *_of_labels(found), *_of_training(found)]
     return [
@@ -41,7 +41,7 @@ def _of_size(found: Results) -> Iterator[Limit]:
     if len(found.predictions) == 1:
         yield Limit(
             "comparison",
-            "The test part has a single face: its numbers say nothing in general, and intervals"
+            "The test set has a single face: its numbers say nothing in general, and intervals"
             " and R² have no meaning.",
         )
 
@@ -113,7 +113,7 @@ def _of_people(found: Results, few: int) -> Iterator[Limit]:
         if missing:
             have = "has" if missing == 1 else "have"
             yield Limit("subgroups", f"{plural(missing, 'test faces')} {have} no label of {label}.")
-    groups = found.subgroups[~found.subgroups["group"].str.contains(NOT_GIVEN)]
+    groups = found.subgroups[~found.subgroups["subgroup"].str.contains(NOT_GIVEN)]
     small = groups[~groups["enough"]]
     if len(small):
         names = [_with_count(group) for _, group in small.iterrows()]
@@ -125,7 +125,7 @@ def _of_people(found: Results, few: int) -> Iterator[Limit]:
 
 
 def _with_count(group: pd.Series) -> str:
-    return f"{group['group']} ({group['n']})"
+    return f"{group['subgroup']} ({group['n']})"
 
 
 def _of_age_checks(found: Results, few: int) -> Iterator[Limit]:

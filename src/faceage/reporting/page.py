@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
-from faceage import repository
-from faceage.dotted import flatten
-from faceage.params import ReportParams
-from faceage.reporting import gallery, limits, measures, previous
+from faceage.core import repository
+from faceage.core.dotted import flatten
+from faceage.core.params import ReportParams
+from faceage.reporting import gallery, limits, metric_rows, previous
 from faceage.reporting.labels import (
     APART,
     CLASSES,
@@ -136,10 +136,10 @@ def _comparisons(found: Results) -> dict[str, Any]:
     """Measures in years, beside those of other estimates."""
     test, before = found.metrics["test"], previous.find(found.metrics)
     return {
-        "baselines": measures.with_baselines(found.metrics),
-        "measures": measures.written(test),
+        "baselines": metric_rows.with_baselines(found.metrics),
+        "measures": metric_rows.written(test),
         "previous": before,
-        "against_previous": measures.with_previous(test, before) if before else [],
+        "against_previous": metric_rows.with_previous(test, before) if before else [],
     }
 
 

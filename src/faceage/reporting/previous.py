@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from faceage import repository
-from faceage.dotted import flatten
+from faceage.core import repository
+from faceage.core.dotted import flatten
 from faceage.reporting.results import METRICS
 
 DATA = ("data/faces.parquet", "data/split.csv")
@@ -24,7 +24,7 @@ ROUNDING = 1e-3  # of a measure in the files, and of a computer of another type
 class Previous:
     """An earlier run, and in what the present one differs from it.
 
-    commit: full hash; test: measures of its test part; changed: (dotted name, then, now) of each
+    commit: full hash; test: measures of its test set; changed: (dotted name, then, now) of each
     parameter of the two that is not the same; same_faces: whether data and split are the same.
     """
 

@@ -1,6 +1,5 @@
 """Everything that the report shows, read in one place from what the other stages wrote."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from faceage import contracts, tables
+from faceage.core import contracts, tables
+from faceage.core.hashing import sha256
+from faceage.core.script import UserError
+from faceage.core.settings import Grouping
+from faceage.core.utkface import GENDERS, RACES
 from faceage.reporting.labels import NOT_GIVEN, age_range, class_names
-from faceage.settings import Grouping
-from faceage.stage import UserError
-from faceage.utkface import GENDERS, RACES
 
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics.json"
@@ -42,8 +42,8 @@ class Results:
     distribution: pd.DataFrame
     rejected: pd.DataFrame
     saliency: pd.DataFrame
-    doubts: pd.DataFrame
-    parts: dict[str, pd.DataFrame]
+    label_issues: pd.DataFrame
+    splits: dict[str, pd.DataFrame]
     data_sha256: str
 
     @property
@@ -72,19 +72,19 @@ class Results:
         return "synthetic faces" if self.synthetic else "faces"
 
     @property
-    def has_doubts(self) -> bool:
+    def has_label_issues(self) -> bool:
         """Whether labels could be held against predictions: classes, and a single face, cannot."""
-        return bool(self.doubts["doubt"].notna().any())
+        return bool(self.label_issues["issue_score"].notna().any())
 
     @property
     def test_faces(self) -> str:
-        """What the faces of the part `test` are called in titles."""
+        """What the faces of the split `test` are called in titles."""
         return "synthetic test faces" if self.synthetic else "test faces"
 
     @property
     def people(self) -> pd.DataFrame:
-        """All faces of all parts, with the names of `gender` and `race` instead of their codes."""
-        faces = pd.concat(self.parts.values(), ignore_index=True)
+        """All faces of all splits, with the names of `gender` and `race` instead of their codes."""
+        faces = pd.concat(self.splits.values(), ignore_index=True)
         return faces.assign(
             gender=_named(faces["gender"], GENDERS), race=_named(faces["race"], RACES)
         )
@@ -162,9 +162,9 @@ def read() -> Results:
             distribution=pd.read_csv(REPORTS / "distribution.csv"),
             rejected=tables.read_rejected(),
             saliency=tables.read_saliency(),
-            doubts=tables.read_doubts(),
-            parts=tables.read_parts(),
-            data_sha256=_sha256(tables.FACES),
+            label_issues=tables.read_label_issues(),
+            splits=tables.read_splits(),
+            data_sha256=sha256(tables.FACES),
         )
     except FileNotFoundError as error:
         missing = error.filename or error
@@ -186,8 +186,3 @@ def _json(path: Path) -> dict[str, Any]:
     except ValueError:
         raise UserError(f"{path} is damaged: `dvc repro` makes it anew") from None
     return content
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from PIL import Image, ImageChops, ImageFilter
 
+from faceage.core.utkface import SYNTHETIC_COMMENT, Labels, file_name
 from faceage.sample.synthetic import draw_face
-from faceage.utkface import SYNTHETIC_COMMENT, Labels, file_name
 
 # Faces by age: decades, the first one in two for its many infants.
 AGES = {
@@ -40,21 +40,21 @@ and a model that has learned them says nothing about people. Some files are bad 
 """
 
 
-def sample_files(faces: int, px: int, seed: int, index: int) -> Iterator[tuple[str, bytes]]:
+def sample_files(faces: int, img_size: int, seed: int, index: int) -> Iterator[tuple[str, bytes]]:
     """Name and content of face number `index` of `faces`, and of a near-duplicate of some."""
     rng = random.Random(f"{seed}:{index}")
     labels = _draw_labels(rng)
     if rng.random() < MISSING_RACE:
         labels = Labels(labels.age, labels.gender, None)
-    face = _photograph(labels, px, rng)
+    face = _photograph(labels, img_size, rng)
     yield file_name(labels, _stamp(index)), _jpeg(face, 90)
     if index % NEAR_DUPLICATE == 0:
-        side = round(px * rng.uniform(0.9, 1))
+        side = round(img_size * rng.uniform(0.9, 1))
         smaller = face.resize((side, side), Image.Resampling.BICUBIC)
         yield file_name(labels, _stamp(index + faces)), _jpeg(smaller, 60)
 
 
-def bad_files(px: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def bad_files(img_size: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Name and content of files of every kind that ingest must reject, two or more of each.
 
     Among them are two pairs of copies that agree about the age: one of each pair is used.
@@ -62,24 +62,27 @@ def bad_files(px: int, seed: int) -> Iterator[tuple[str, bytes]]:
     rng = random.Random(f"{seed}:bad")
     for number in range(2):
         labels = Labels(30 + number, 0, 0)
-        whole = _jpeg(_photograph(labels, px, rng), 90)
+        whole = _jpeg(_photograph(labels, img_size, rng), 90)
         stamp = [_stamp(number, day=2, hour=hour) for hour in range(9)]
         yield f"family_photo_{number}.jpg", whole
-        yield f"img_000{number}.jpg", _jpeg(_photograph(labels, px, rng), 90)
+        yield f"img_000{number}.jpg", _jpeg(_photograph(labels, img_size, rng), 90)
         yield (
             file_name(Labels(150 + 849 * number, 0, 0), stamp[0]),
-            _jpeg(_photograph(labels, px, rng), 90),
+            _jpeg(_photograph(labels, img_size, rng), 90),
         )
         yield file_name(labels, stamp[1]), b""
         yield file_name(labels, stamp[2]), b"<!doctype html><title>404 Not Found</title>"
         yield file_name(labels, stamp[3]), whole[: len(whole) * 2 // 3]
         yield file_name(labels, stamp[4]), _garbled(whole)
-        yield file_name(labels, stamp[5]), _jpeg(_photograph(labels, px, rng).resize((16, 16)), 90)
+        yield (
+            file_name(labels, stamp[5]),
+            _jpeg(_photograph(labels, img_size, rng).resize((16, 16)), 90),
+        )
         yield file_name(labels, stamp[6], ".png"), _huge_png()
-        copied = _jpeg(_photograph(labels, px, rng), 90)
+        copied = _jpeg(_photograph(labels, img_size, rng), 90)
         yield file_name(labels, stamp[7]), copied
         yield file_name(labels, stamp[8]), copied
-        doubtful = _jpeg(_photograph(labels, px, rng), 90)
+        doubtful = _jpeg(_photograph(labels, img_size, rng), 90)
         yield file_name(labels, _stamp(number, day=3)), doubtful
         yield file_name(Labels(labels.age + 20, 0, 0), _stamp(number, day=4)), doubtful
     yield "README.txt", README.encode()
@@ -99,20 +102,20 @@ def _stamp(number: int, day: int = 1, hour: int = 0) -> str:
     return f"202601{day + seconds // 86400:02d}{clock}000"
 
 
-def _photograph(labels: Labels, px: int, rng: random.Random) -> Image.Image:
+def _photograph(labels: Labels, img_size: int, rng: random.Random) -> Image.Image:
     """Draw a face in the uneven light, exposure, sharpness and grain that snapshots have."""
-    face = draw_face(labels, px, rng)
+    face = draw_face(labels, img_size, rng)
     darkest = rng.randint(50, 220)
     corners = Image.frombytes("L", (2, 2), bytes(rng.randint(darkest, 255) for _ in range(4)))
-    light = corners.resize((px, px), Image.Resampling.BICUBIC)
+    light = corners.resize((img_size, img_size), Image.Resampling.BICUBIC)
     face = ImageChops.multiply(face, Image.merge("RGB", [light] * 3))
     if rng.random() < 0.3:
-        face = face.filter(ImageFilter.GaussianBlur(rng.uniform(0.003, 0.008) * px))
+        face = face.filter(ImageFilter.GaussianBlur(rng.uniform(0.003, 0.008) * img_size))
     black, gain = rng.uniform(-8, 16), rng.uniform(0.9, 1.25)
     tints = [gain * rng.uniform(0.94, 1.06) for _ in range(3)]
     curve = [black + tint * value for tint in tints for value in range(256)]
     face = face.point([min(255, max(0, round(value))) for value in curve])
-    grain = Image.frombytes("L", (px, px), rng.randbytes(px * px))
+    grain = Image.frombytes("L", (img_size, img_size), rng.randbytes(img_size * img_size))
     grain = grain.point([value // 20 for value in range(256)])
     return ImageChops.subtract(face, Image.merge("RGB", [grain] * 3), offset=6)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops
 
+from faceage.core.utkface import Labels
 from faceage.sample.canvas import (
     Canvas,
     Colour,
@@ -23,7 +24,6 @@ from faceage.sample.canvas import (
     oval,
     smooth,
 )
-from faceage.utkface import Labels
 
 # Drawn at this multiple of the final size and shrunk, which smooths the edges.
 OVERSAMPLE = 2
@@ -77,13 +77,13 @@ class Looks:
         return mix(self.skin, (44, 16, 12), 0.6 * share)
 
 
-def draw_face(labels: Labels, px: int, rng: random.Random) -> Image.Image:
-    """Draw one face, cropped as UTKFace's are: RGB, px by px.
+def draw_face(labels: Labels, img_size: int, rng: random.Random) -> Image.Image:
+    """Draw one face, cropped as UTKFace's are: RGB, img_size by img_size.
 
     Labels that are missing are drawn by chance.
     """
     looks = _imagine(labels, rng)
-    canvas = Canvas(px * OVERSAMPLE, rng)
+    canvas = Canvas(img_size * OVERSAMPLE, rng)
     _background(canvas, looks, rng)
     _head(canvas, looks, rng)
     _light_and_shade(canvas, looks, rng)
@@ -97,7 +97,7 @@ def draw_face(labels: Labels, px: int, rng: random.Random) -> Image.Image:
         _hair(canvas, looks, rng)
     if rng.random() < 0.1 + 0.2 * looks.old:
         _glasses(canvas, rng)
-    return canvas.image.resize((px, px), Image.Resampling.BOX)
+    return canvas.image.resize((img_size, img_size), Image.Resampling.BOX)
 
 
 def _imagine(labels: Labels, rng: random.Random) -> Looks:

@@ -39,7 +39,7 @@ def subgroups(groups: pd.DataFrame, overall: float, faces: str, theme: Theme) ->
     for axes, (grouping, part) in zip(panels[:, 0], parts.items(), strict=True):
         title = f"{GROUPINGS[str(grouping)]} (n = {plural(int(part['n'].sum()), faces)})"
         axes.set_title(title, fontsize=9.5)
-        rows = rows_from_the_top(axes, part["group"] + part["n"].map("  (n={:,})".format))
+        rows = rows_from_the_top(axes, part["subgroup"] + part["n"].map("  (n={:,})".format))
         axes.tick_params(axis="y", labelsize=8.5)
         axes.axvline(overall, zorder=0, **line)
         for row, group in zip(rows, part.itertuples(), strict=True):
@@ -116,8 +116,10 @@ def coverage(table: pd.DataFrame, nominal: float, faces: str, theme: Theme) -> F
     figure, (shares, widths) = new_figure(
         1.5 + 0.235 * len(groups), columns=2, sharey=True, width_ratios=(3, 2)
     )
-    names = groups["group"].where(groups["grouping"] != "all", "all faces")
-    names = names.where(groups["grouping"] != "decade", groups["group"].map(age_range) + " years")
+    names = groups["subgroup"].where(groups["grouping"] != "all", "all faces")
+    names = names.where(
+        groups["grouping"] != "decade", groups["subgroup"].map(age_range) + " years"
+    )
     rows = rows_from_the_top(shares, names + groups["n"].map("  (n={:,})".format))
     widths.grid(axis="y", visible=False)
     low, high = np.array(binom.interval(CHANCE, groups["n"], nominal)) / groups["n"].to_numpy()

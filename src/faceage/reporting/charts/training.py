@@ -18,7 +18,7 @@ def history(epochs: pd.DataFrame, monitor: str, sizes: Mapping[str, int], theme:
     ----------
     epochs : history.csv
     monitor : `mae` or `accuracy`
-    sizes : faces in the parts `train` and `val`
+    sizes : faces in the splits `train` and `val`
     """
     figure, (loss, below) = new_figure(4.4, rows=2, sharex=True)
     loss.set_title(f"Loss (n = {sizes['train']:,} training, {sizes['val']:,} validation faces)")

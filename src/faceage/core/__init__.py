@@ -1,0 +1,1 @@
+"""What every room shares: parameters, tables and their contracts, outputs, errors, decoding."""

@@ -1,0 +1,183 @@
+"""params.yaml read in one place into typed, frozen objects.
+
+`load(View)` checks the whole file and hands out only the keys that the view names. A stage's view
+is what dvc.yaml declares for it, so a stage cannot read a parameter that DVC does not watch.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import ValidationError
+
+from faceage.core.script import UserError
+from faceage.core.settings import (
+    Data,
+    Evaluate,
+    Grouping,
+    LabelIssues,
+    Params,
+    Sample,
+    Section,
+    Source,
+    Split,
+    TargetSettings,
+    Train,
+)
+
+PATH = Path("params.yaml")
+
+
+class SampleParams(Section):
+    """What the stage sample may read."""
+
+    seed: int
+    sample: Sample
+    data: Source
+
+
+class IngestParams(Section):
+    """What the stage ingest may read."""
+
+    data: Data
+    groupings: dict[str, Grouping]
+
+
+class SplitParams(Section):
+    """What the stage split may read."""
+
+    seed: int
+    split: Split
+
+
+class LabelIssueParams(Section):
+    """What the stage label_issues may read."""
+
+    seed: int
+    model: str
+    weights: str
+    label_issues: LabelIssues
+
+
+class TrainParams(Section):
+    """What the stage train may read."""
+
+    seed: int
+    model: str
+    weights: str
+    groupings: dict[str, Grouping]
+    target: TargetSettings
+    train: Train
+
+
+class EvaluateParams(Section):
+    """What the stage evaluate may read."""
+
+    seed: int
+    groupings: dict[str, Grouping]
+    evaluate: Evaluate
+
+
+class ReportParams(Section):
+    """What the stage report may read."""
+
+    groupings: dict[str, Grouping]
+    evaluate: Evaluate
+
+
+class PublishParams(Section):
+    """What the stage publish may read."""
+
+    seed: int
+    tracking: bool
+    promote: bool
+    evaluate: Evaluate
+
+
+class TrackingParams(Section):
+    """Whether a stage logs what it does, which decides nothing of what it computes.
+
+    DVC watches it for the stage publish alone: where a training is logged does not make another
+    model, and turning it off when a server has gone loses no finished epoch.
+    """
+
+    tracking: bool
+
+
+View = TypeVar("View", bound=Section)
+
+
+def load(view: type[View], path: Path = PATH) -> View:
+    """Check all of params.yaml and return the part of it that `view` names.
+
+    Raises
+    ------
+    UserError
+        For a missing file, an unknown or missing key, a wrong type or an impossible value; the
+        message names the key's path, the value and what is allowed.
+    """
+    params = check(_read(path), path)
+    return view.model_validate(params, from_attributes=True)
+
+
+def check(content: Any, path: Path = PATH) -> Params:
+    """Turn the content of params.yaml into `Params` or raise a `UserError` listing all faults."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        faults = "; ".join(_fault(item, content) for item in error.errors())
+        raise UserError(f"{path}: {faults}") from None
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"there is no {path} here: run from the root of the repository") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _fault(item: Any, content: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    match item["type"]:
+        case "missing":
+            return f"{key} is missing: it says {_meaning(item['loc'])}"
+        case "extra_forbidden":
+            known = _siblings(item["loc"])
+            close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+            return f"{key} is not a known key ({hint})"
+        case "value_error":
+            return f"{key or 'the file'}: {item['ctx']['error']}"
+        case _:
+            allowed = item["msg"].replace("Input should", "it should")
+            return f"{key or 'the file'} is {item['input']!r}, and {allowed}"
+
+
+def _siblings(location: tuple[Any, ...]) -> list[str]:
+    return list(_section(location[:-1]).model_fields)
+
+
+def _meaning(location: tuple[Any, ...]) -> str:
+    field = _section(location[:-1]).model_fields[location[-1]]
+    return field.description or "a section of its own"
+
+
+def _section(location: tuple[Any, ...]) -> Any:
+    section: Any = Params
+    for part in location:
+        if hasattr(section, "model_fields"):
+            section = section.model_fields[part].annotation
+        elif isinstance(part, int) or get_origin(section) is dict:
+            section = get_args(section)[-1]
+        else:
+            section = _named(section, part)
+    return section
+
+
+def _named(choice: Any, name: str) -> Any:
+    """The section of that name among those that a list may hold."""
+    sections = get_args(get_args(choice)[0])
+    return next(s for s in sections if get_args(s.model_fields["name"].annotation) == (name,))

@@ -1,0 +1,180 @@
+"""The tables between the stages: who writes which columns, and how faces are read back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pandera.pandas import DataFrameSchema
+
+from faceage.core import contracts
+from faceage.core.contracts import SPLITS
+from faceage.core.outputs import atomic_write, write_csv
+
+FACES = Path("data/faces.parquet")
+REJECTED = Path("data/rejected.csv")
+CONFLICTS = Path("data/conflicts.csv")
+SPLIT = Path("data/split.csv")
+CLEAN_SPLIT = Path("data/clean_split.csv")
+LABEL_ISSUES = Path("data/label_issues.csv")
+SALIENCY = Path("data/saliency.parquet")
+PREDICTIONS = Path("reports/predictions.csv")
+
+__all__ = ["SPLITS"]
+
+# One row a face; `image` is the struct that Hugging Face datasets read as an image.
+FACES_SCHEMA = pa.schema(
+    [
+        ("face", pa.string()),  # sha256 of the file's bytes, hexadecimal
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("age", pa.int16()),  # years, null where the source gives classes only
+        ("age_class", pa.string()),  # name of the age group, null where the source gives ages
+        ("gender", pa.int8()),  # index into utkface.GENDERS, null where the label is missing
+        ("race", pa.int8()),  # index into utkface.RACES, null where the label is missing
+        # Faces of one cluster share the smallest `face` among them, each cluster is in one of the
+        # next: of the same pixels, near-duplicates too, the same person probably too.
+        ("exact_cluster", pa.string()),
+        ("near_cluster", pa.string()),
+        ("burst_cluster", pa.string()),
+        ("width", pa.int32()),  # pixels
+        ("height", pa.int32()),
+        ("synthetic", pa.bool_()),  # drawn by the stage `sample`
+    ]
+)
+# One row a face that is explained; none where the model's network has no feature map to look at.
+SALIENCY_SCHEMA = pa.schema(
+    [
+        ("face", pa.string()),
+        ("kind", pa.string()),  # worst or typical
+        # PNG file, 8-bit greyscale, as large as the network's input and in place over the face's
+        # central square; 255 where this face's evidence is strongest
+        ("heat", pa.binary()),
+    ]
+)
+ROW_GROUP = 1024
+
+
+def write_faces(rows: Iterable[dict[str, object]]) -> None:
+    """Write faces.parquet row group by row group, so that memory holds one of them at a time."""
+    described = []
+    with atomic_write(FACES) as part:
+        with pq.ParquetWriter(part, FACES_SCHEMA) as writer:
+            stream = iter(rows)
+            while batch := list(islice(stream, ROW_GROUP)):
+                table = pa.Table.from_pylist(batch, FACES_SCHEMA)
+                writer.write_table(table)
+                described.append(_without_bytes(table))
+        contracts.check(pd.concat(described, ignore_index=True), contracts.FACES, FACES)
+
+
+def write_saliency(rows: list[dict[str, object]]) -> None:
+    """Write saliency.parquet, in the order given."""
+    with atomic_write(SALIENCY) as part:
+        pq.write_table(pa.Table.from_pylist(rows, SALIENCY_SCHEMA), part)
+
+
+def write_rejected(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Write rejected.csv, in the order given."""
+    _write(REJECTED, contracts.REJECTED, rows)
+
+
+def write_conflicts(rows: Sequence[tuple[str, str, str, str, str]]) -> None:
+    """Write conflicts.csv, in the order given."""
+    _write(CONFLICTS, contracts.CONFLICTS, rows)
+
+
+def write_split(faces: pd.DataFrame) -> None:
+    """Write split.csv: columns `face`, `cluster` and `split` of the table, sorted by face."""
+    split = faces[["face", "cluster", "split"]].sort_values("face", ignore_index=True)
+    write_csv(SPLIT, contracts.check(split, contracts.SPLIT, SPLIT))
+
+
+def write_label_issues(ranked: pd.DataFrame) -> None:
+    """Write label_issues.csv: a row a face, the label that is most probably wrong first."""
+    write_csv(LABEL_ISSUES, contracts.check(ranked, contracts.LABEL_ISSUES, LABEL_ISSUES))
+
+
+def write_predictions(faces: pd.DataFrame) -> None:
+    """Write predictions.csv: a row a test face, the columns as `evaluation` names them."""
+    write_csv(PREDICTIONS, contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS))
+
+
+def read_predictions() -> pd.DataFrame:
+    """All rows of predictions.csv; a gender or race that is not given is an empty text."""
+    missing = {name: [""] for name in ("age", "low", "high", "low_plain", "high_plain")}
+    faces = pd.read_csv(PREDICTIONS, keep_default_na=False, na_values=missing)
+    return contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS)
+
+
+def read_saliency() -> pd.DataFrame:
+    """All rows of saliency.parquet."""
+    with SALIENCY.open("rb") as file:
+        table = pq.read_table(file)
+    contracts.check_types(table.schema, SALIENCY_SCHEMA, SALIENCY)
+    return table.to_pandas()
+
+
+def read_label_issues() -> pd.DataFrame:
+    """All rows of label_issues.csv, the label that is most probably wrong first."""
+    return contracts.check(pd.read_csv(LABEL_ISSUES), contracts.LABEL_ISSUES, LABEL_ISSUES)
+
+
+def read_rejected() -> pd.DataFrame:
+    """All rows of rejected.csv; empty fields are empty text."""
+    rejected = pd.read_csv(REJECTED, keep_default_na=False)
+    return contracts.check(rejected, contracts.REJECTED, REJECTED)
+
+
+def read_faces() -> pd.DataFrame:
+    """All columns but the image bytes, with `path` in their place, in the file's order."""
+    contracts.check_types(pq.read_schema(FACES), FACES_SCHEMA, FACES)
+    columns = [name for name in FACES_SCHEMA.names if name != "image"]
+    # Read on its own, the field of a struct comes back as a column named after the field.
+    faces = pq.read_table(FACES, columns=[*columns, "image.path"]).to_pandas()
+    faces = faces.astype({"gender": "Int8", "race": "Int8"})
+    return contracts.check(faces, contracts.FACES, FACES)
+
+
+def write_clean_split(left_out: Iterable[str]) -> None:
+    """Write clean_split.csv: split.csv without some of the faces."""
+    split = pd.read_csv(SPLIT)
+    write_csv(CLEAN_SPLIT, split[~split["face"].isin(set(left_out))])
+
+
+def read_splits(path: Path = SPLIT) -> dict[str, pd.DataFrame]:
+    """Faces of train, val and test, in the order of faces.parquet; `cluster`: those kept together.
+
+    Parameters
+    ----------
+    path : split.csv, or clean_split.csv, which lacks some of the faces
+    """
+    faces = read_faces()
+    split = contracts.check(pd.read_csv(path), contracts.SPLIT, path)
+    if path == SPLIT:
+        contracts.check_same("face", faces["face"], split["face"], f"{FACES} and {SPLIT}")
+    faces = faces.merge(split, on="face", validate="one_to_one")
+    return {name: faces[faces["split"] == name].reset_index(drop=True) for name in SPLITS}
+
+
+def image_bytes(faces: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Stream (face, file's bytes) of the wanted faces, in the file's order."""
+    wanted = set(faces)
+    reader = pq.ParquetFile(FACES)
+    for batch in reader.iter_batches(ROW_GROUP, columns=["face", "image.bytes"]):
+        contents = batch.column("image").field("bytes")
+        for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
+            if face in wanted:
+                yield face, content.as_py()
+
+
+def _without_bytes(table: pa.Table) -> pd.DataFrame:
+    """The columns of faces.parquet as `read_faces` gives them, of a table in memory."""
+    paths = table.column("image").combine_chunks().field("path")
+    return table.drop_columns("image").append_column("path", paths).to_pandas()
+
+
+def _write(path: Path, contract: DataFrameSchema, rows: Sequence[tuple[str, ...]]) -> None:
+    table = pd.DataFrame(rows, columns=list(contract.columns))
+    write_csv(path, contracts.check(table, contract, path))

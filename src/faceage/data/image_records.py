@@ -1,0 +1,77 @@
+"""What the content of a file shows, whatever it is called: a picture, or why there is none."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from faceage.core import images, utkface
+from faceage.core.reasons import Reason
+from faceage.data.duplicates import fingerprint
+from faceage.detection.crops import find as find_crops
+
+# Faces cut out of photographs are kept at the size of UTKFace's.
+ALIGNED_SIDE = 200
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """Why a file gives no picture."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What is to be known of a picture once it has been decoded.
+
+    width, height: of the file's picture; pixels: sha256 of the face's RGB values, hexadecimal;
+    fingerprint: the face's, see `duplicates`; aligned: the face as an image file where it was to be
+    cut out of the picture, empty where none was found; embedding: the face's, see `identities`,
+    where there is a model of such.
+    """
+
+    width: int
+    height: int
+    synthetic: bool
+    pixels: str
+    fingerprint: np.ndarray
+    aligned: bytes | None
+    embedding: np.ndarray | None
+
+
+def read_record(
+    content: bytes, align: bool, embed: Callable[[Image.Image], np.ndarray] | None
+) -> ImageRecord | Unusable:
+    """Decode a file; with `align`, find its largest face; with `embed`, say whose it is."""
+    if not content:
+        return Unusable(Reason.EMPTY, "")
+    try:
+        picture = images.decode(content)
+    except images.NotAnImage:
+        return Unusable(Reason.NOT_AN_IMAGE, "")
+    except images.TooManyPixels as error:
+        return Unusable(Reason.TOO_LARGE, str(error))
+    except images.Damaged as error:
+        return Unusable(Reason.TRUNCATED if error.truncated else Reason.DAMAGED, str(error))
+    face, aligned = _cut_out(picture) if align else (picture, None)
+    return ImageRecord(
+        width=picture.width,
+        height=picture.height,
+        synthetic=picture.info.get("comment") == utkface.SYNTHETIC_COMMENT,
+        pixels=hashlib.sha256(f"{face.size}".encode() + face.tobytes()).hexdigest(),
+        fingerprint=fingerprint(face),
+        aligned=aligned,
+        embedding=embed(face) if embed else None,
+    )
+
+
+def _cut_out(picture: Image.Image) -> tuple[Image.Image, bytes]:
+    crops = find_crops(picture, "always", ALIGNED_SIDE)
+    if not crops:
+        return picture, b""
+    face = Image.fromarray(crops[0].pixels)
+    return face, images.encode(face)

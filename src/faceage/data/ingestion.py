@@ -1,0 +1,227 @@
+"""What the stage `ingest` does with each file: accept it as a labelled face or say why not."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from faceage.core.progress import bar
+from faceage.core.reasons import Reason
+from faceage.core.settings import Data
+from faceage.data import identities
+from faceage.data.bursts import burst_pairs
+from faceage.data.duplicates import connected
+from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable, read_record
+from faceage.data.ingest_cache import IngestCache
+from faceage.data.readers import Labels, NoLabel, Reader
+from faceage.data.sources import Source, Unreadable
+
+# Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
+CHUNK = 256
+
+
+class Rejected(NamedTuple):
+    """A file that is not used; one row of data/rejected.csv."""
+
+    path: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that decodes and is labelled; face: sha256 of its bytes, hexadecimal."""
+
+    path: str
+    face: str
+    labels: Labels
+    record: ImageRecord
+
+    @property
+    def name(self) -> str:
+        """The path as tables can hold it."""
+        return _printable(self.path)
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """For each face the name of its cluster, by ever weaker evidence: the smallest face in it.
+
+    exact: the same pixels; near: near-duplicates too; burst: the same person, probably, too.
+    """
+
+    exact: list[str]
+    near: list[str]
+    burst: list[str]
+
+
+def inspect(
+    source: Source, reader: Reader, data: Data, earlier: IngestCache
+) -> tuple[list[Candidate], list[Rejected], dict[str, ImageRecord | Unusable]]:
+    """Read every file once, decode those not seen earlier; what is only listed counts as found.
+
+    Returns the usable files, the others, and what was seen of each content.
+    """
+    kept: list[Candidate] = []
+    rejected = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
+    records: dict[str, ImageRecord | Unusable] = {}
+    decode = partial(read_record, align=data.align, embed=identities.embedder(data.identity.model))
+    names = bar(reader.images, "ingest", "file")
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for chunk in _chunks(iter(names)):
+            face_of, new = {}, {}
+            for path in chunk:
+                try:
+                    content = source.read(path)
+                except Unreadable as error:
+                    rejected.append(_rejected(path, Reason.UNREADABLE, str(error)))
+                    continue
+                face = face_of[path] = hashlib.sha256(content).hexdigest()
+                if face in earlier.records:
+                    records[face] = earlier.records[face]
+                elif face not in records:
+                    new[face] = content
+            records |= zip(new, threads.map(decode, new.values()), strict=True)
+            for path, face in face_of.items():
+                item = _judge(path, face, records[face], reader, data)
+                if isinstance(item, Candidate):
+                    kept.append(item)
+                else:
+                    rejected.append(item)
+    return kept, rejected, records
+
+
+def cluster(
+    kept: list[Candidate], near: frozenset[tuple[str, str]], similarity: float = 1.0
+) -> Clusters:
+    """Join faces of the same pixels, near-duplicates, and what shows the same person.
+
+    Parameters
+    ----------
+    near : pairs of faces that are near-duplicates; others than those that are kept do not count
+    similarity : of embeddings from which on two faces are of one person
+    """
+    faces = [candidate.face for candidate in kept]
+    row_of = {face: row for row, face in enumerate(faces)}
+    first_with: dict[str, int] = {}
+    same = [(first_with.setdefault(c.record.pixels, row), row) for row, c in enumerate(kept)]
+    exact = np.array(same, dtype=int).reshape(-1, 2)
+    rows = [(row_of[a], row_of[b]) for a, b in near if a in row_of and b in row_of]
+    alike = np.concatenate([exact, np.array(rows, dtype=int).reshape(-1, 2)])
+    people_alike = np.concatenate([alike, _same_people(kept, similarity)])
+    return Clusters(*(_named(faces, pairs) for pairs in (exact, alike, people_alike)))
+
+
+def rows(source: Source, kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
+    """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
+    for number, candidate in enumerate(kept):
+        labels, seen = candidate.labels, candidate.record
+        yield {
+            "face": candidate.face,
+            "image": {
+                "bytes": seen.aligned or source.read(candidate.path),
+                "path": candidate.name,
+            },
+            "age": labels.age,
+            "age_class": labels.age_class,
+            "gender": labels.gender,
+            "race": labels.race,
+            "exact_cluster": clusters.exact[number],
+            "near_cluster": clusters.near[number],
+            "burst_cluster": clusters.burst[number],
+            "width": ALIGNED_SIDE if seen.aligned else seen.width,
+            "height": ALIGNED_SIDE if seen.aligned else seen.height,
+            "synthetic": seen.synthetic,
+        }
+
+
+def count_reasons(rejected: list[Rejected]) -> dict[str, int]:
+    """Files by reason, in the order of `Reason`."""
+    counts = Counter(item.reason for item in rejected)
+    return {str(reason): counts[reason] for reason in Reason if counts[reason]}
+
+
+def summary(
+    origin: str, layout: str, kept: list[Candidate], rejected: list[Rejected], clusters: Clusters
+) -> dict[str, Any]:
+    """Content of reports/ingest.json, but for the conflicts."""
+    return {
+        "source": origin,
+        "layout": layout,
+        "synthetic": any(candidate.record.synthetic for candidate in kept),
+        "found": len(kept) + len(rejected),
+        "kept": len(kept),
+        "rejected": count_reasons(rejected),
+        "missing": {
+            "age": sum(candidate.labels.age is None for candidate in kept),
+            "gender": sum(candidate.labels.gender is None for candidate in kept),
+            "race": sum(candidate.labels.race is None for candidate in kept),
+        },
+        "near_duplicates": _shared(clusters.near),
+        "bursts": _shared(clusters.burst),
+    }
+
+
+def _same_people(kept: list[Candidate], similarity: float) -> np.ndarray:
+    """Pairs of bursts, and where there are embeddings of faces that are as similar as that."""
+    known = ["age", "gender", "race", "taken"]
+    people = pd.DataFrame([vars(candidate.labels) for candidate in kept], columns=known)
+    embeddings = [c.record.embedding for c in kept if c.record.embedding is not None]
+    if not embeddings:
+        return burst_pairs(people)
+    similar = identities.same_person(np.stack(embeddings), similarity)
+    return np.concatenate([burst_pairs(people), similar])
+
+
+def _shared(clusters: list[str]) -> dict[str, int]:
+    counts = [count for count in Counter(clusters).values() if count > 1]
+    return {"clusters": len(counts), "faces": sum(counts)}
+
+
+def _named(faces: list[str], pairs: np.ndarray) -> list[str]:
+    numbers = connected(len(faces), pairs)
+    names: dict[int, str] = {}
+    for number, face in zip(numbers, faces, strict=True):
+        names[number] = min(names.get(number, face), face)
+    return [names[number] for number in numbers]
+
+
+def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(names, CHUNK)):
+        yield chunk
+
+
+def _judge(
+    path: str, face: str, shown: ImageRecord | Unusable, reader: Reader, data: Data
+) -> Candidate | Rejected:
+    """Accept one file or give the first reason against it."""
+    if isinstance(shown, Unusable):
+        return _rejected(path, shown.reason, shown.detail)
+    try:
+        labels = reader.labels(path)
+    except NoLabel as error:
+        return _rejected(path, error.reason, str(error))
+    if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
+        return _rejected(path, Reason.AGE, f"age {labels.age}")
+    if min(shown.width, shown.height) < data.min_img_size:
+        return _rejected(path, Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
+    if shown.aligned == b"":
+        return _rejected(path, Reason.NO_FACE)
+    return Candidate(path, face, labels, shown)
+
+
+def _rejected(path: str, reason: Reason, detail: str = "") -> Rejected:
+    return Rejected(_printable(path), reason, _printable(detail))
+
+
+def _printable(text: str) -> str:
+    """File names may hold bytes that are not UTF-8; tables may not."""
+    return text.encode("utf-8", "backslashreplace").decode()

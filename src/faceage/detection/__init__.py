@@ -1,0 +1,1 @@
+"""Faces in photographs: found, and brought into the geometry of UTKFace."""

@@ -1,0 +1,128 @@
+"""Runs to compare, by name: a report folder, a git revision or a DVC experiment.
+
+The tables under reports/ are plain files in git, in the commits of DVC experiments too, which are
+the refs refs/exps/<first 2 digits of the baseline>/<the other 38>/<name>.
+"""
+
+import difflib
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from faceage.core import repository
+from faceage.core.script import UserError
+
+PREDICTIONS = "reports/predictions.csv"
+EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: the name that was asked for, its commit if it has one, its predictions.csv."""
+
+    name: str
+    commit: str | None
+    predictions: pd.DataFrame
+
+    @property
+    def label(self) -> str:
+        """Name and short commit, in Markdown."""
+        return f"`{self.name}`" + (f" ({self.commit[:7]})" if self.commit else "")
+
+
+def find(name: str) -> Run:
+    """Look a run up: a folder that holds predictions.csv, else a git revision, else an experiment.
+
+    Raises
+    ------
+    UserError
+        If nothing has that name, it has no predictions, or these are damaged.
+    """
+    folder = Path(name)
+    file = folder / Path(PREDICTIONS).name
+    if file.is_file():
+        return Run(name, None, parse(file.read_text(), str(file)))
+    commit = find_commit(name)
+    if not commit and folder.is_dir():
+        raise UserError(f"the folder {name} holds no {file.name}: name the reports folder of a run")
+    if not commit:
+        raise UserError(
+            f"nothing is called {name}, neither a folder nor a commit, branch or experiment;"
+            f" {_closest(name)}"
+        )
+    content = repository.git("show", f"{commit}:./{PREDICTIONS}")
+    if not content:
+        raise UserError(
+            f"{name} ({commit[:7]}) has no {PREDICTIONS}: check it out, run `dvc repro` and commit"
+            " reports/"
+        )
+    return Run(name, commit, parse(content, f"{PREDICTIONS} of {name}"))
+
+
+def find_commit(name: str) -> str:
+    """Full hash of a git revision or an experiment; empty if nothing has that name."""
+    commit = repository.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return commit or _experiment(name)
+
+
+def parse(content: str, where: str) -> pd.DataFrame:
+    """Read predictions.csv; a label that is not given is an empty text.
+
+    Raises
+    ------
+    UserError
+        If it is no table with a face, a true and a predicted age in every row, each face once.
+    """
+    try:
+        table = pd.read_csv(
+            io.StringIO(content), keep_default_na=False, dtype={"face": str, "cluster": str}
+        )
+        classes = [name for name in table if name.startswith("predicted_")]
+        if classes and "predicted" not in table:
+            raise UserError(
+                f"{where} has classes and no ages, so there are no errors in years to compare; see"
+                " `dvc metrics diff`"
+            )
+        ages = table[["age", "predicted"]].astype(float)
+        whole = bool(np.isfinite(ages).all(axis=None)) and table["face"].is_unique
+    except (ValueError, KeyError):
+        whole = False
+    if not whole:
+        raise UserError(
+            f"{where} is damaged: each row needs a face of its own, an age and a predicted age;"
+            " `dvc repro -f evaluate` makes it anew"
+        )
+    return table.assign(**ages)
+
+
+def _experiments() -> list[tuple[str, str]]:
+    """Name and commit of every DVC experiment."""
+    lines = repository.git("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
+    refs = (line.split() for line in lines.splitlines())
+    matches = ((EXPERIMENT.fullmatch(ref), commit) for ref, commit in refs)
+    return [(match["name"], commit) for match, commit in matches if match]
+
+
+def _experiment(name: str) -> str:
+    """Commit of the experiment; empty if there is none of that name."""
+    commits = [commit for other, commit in _experiments() if other == name]
+    if len(commits) > 1:
+        raise UserError(
+            f"{len(commits)} experiments are called {name}, from different commits: give one of"
+            f" {', '.join(commit[:7] for commit in commits)}"
+        )
+    return commits[0] if commits else ""
+
+
+def _closest(name: str) -> str:
+    kinds = ("refs/heads", "refs/tags", "refs/remotes")
+    known = repository.git("for-each-ref", "--format=%(refname:short)", *kinds).splitlines()
+    known += [experiment for experiment, _ in _experiments()]
+    close = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+    if close:
+        return f"did you mean {', '.join(close)}?"
+    return "see `git branch --all` and `dvc exp list --all`"

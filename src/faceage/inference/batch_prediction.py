@@ -1,0 +1,83 @@
+"""Image files in, a row for each face out, in constant memory.
+
+Each core has a worker that reads, decodes, crops and estimates chunks of files on its own: no core
+waits for another, as they do when all of them share the work on one batch.
+"""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from faceage.core import images
+from faceage.detection.crops import Crop
+from faceage.inference.image_files import PhotoFile
+from faceage.inference.predictions import Predictor
+
+COLUMNS = ("path", "face", "x", "y", "w", "h", "age", "low", "high", "age_group", "error")
+CHUNK = 32  # files in a worker's hands at once: feature maps of more leave its core's cache
+
+Row = dict[str, Any]
+FindCrops = Callable[[Image.Image], list[Crop]]
+
+
+def rows(files: Iterable[PhotoFile], find: FindCrops, predictor: Predictor) -> Iterator[Row]:
+    """Estimate every face of every file: mappings of `COLUMNS`, in the order of the files.
+
+    face: number in its picture, from 1; x, y, w, h: its box in pixels; age, low, high: years.
+    A file without a face that can be estimated has one row with `error`, all else is None.
+
+    Parameters
+    ----------
+    find : crops of a picture, each predictor.side pixels wide and high
+    """
+    remaining = iter(files)
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        ahead: deque[Future[list[Row]]] = deque()
+        while chunk := list(islice(remaining, CHUNK)):
+            ahead.append(pool.submit(_chunk, chunk, find, predictor))
+            if len(ahead) > workers:
+                yield from ahead.popleft().result()
+        for future in ahead:
+            yield from future.result()
+
+
+def _chunk(files: list[PhotoFile], find: FindCrops, predictor: Predictor) -> list[Row]:
+    """Rows of a few files."""
+    found: list[Row] = []
+    pixels: list[np.ndarray] = []
+    for file in files:
+        try:
+            cut = find(images.decode(file.read()))
+        except (*images.Refused, OSError) as error:
+            found.append(_row(file, error=images.in_words(error)))
+            continue
+        if not cut:
+            found.append(_row(file, error="no face found"))
+        for face, crop in enumerate(cut, start=1):
+            found.append(_row(file, face=face, **dict(zip("xywh", crop.box, strict=True))))
+            pixels.append(crop.pixels)
+    if pixels:
+        estimates = predictor.estimate(np.stack(pixels))
+        for number, row in enumerate(row for row in found if row["face"]):
+            for key in ("age", "low", "high"):
+                row[key] = _years(getattr(estimates, key)[number])
+            row["age_group"] = estimates.age_group[number]
+    return found
+
+
+def _row(file: PhotoFile, **known: Any) -> Row:
+    return dict.fromkeys(COLUMNS) | {"path": file.name} | known
+
+
+def _years(value: float) -> float | None:
+    """Rounded to what can be told at all; None where the model has none."""
+    return None if math.isnan(value) else round(float(value), 2)

@@ -1,0 +1,95 @@
+"""Models in MLflow: logged, and registered where they are shown to beat the one that is in use."""
+
+import io
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models.model import ModelInfo
+
+from faceage.evaluation.comparison import BETTER, Difference, compare
+from faceage.inference import pyfunc
+from faceage.tracking import Run
+
+NAME, ALIAS = "faceage", "champion"
+PREDICTIONS = Path("reports/predictions.csv")  # among the artifacts of a run
+# What a copy of the model needs to run elsewhere.
+REQUIREMENTS = (
+    *("torch", "torchvision", "timm", "safetensors", "huggingface-hub", "coral-pytorch"),
+    *("numpy", "pandas", "pillow", "psutil", "pydantic", "pyyaml", "tqdm"),
+)
+
+
+def log(run: Run, folder: Path, predictions: Path) -> ModelInfo | None:
+    """Log a model folder to the run, with the code that reads it, unless tracking is off.
+
+    Parameters
+    ----------
+    predictions : path of the model's predictions.csv, which later models are compared with
+    """
+    if not run.run_id:
+        return None
+    run.log_file(predictions, PREDICTIONS.parent.name)
+    return mlflow.pyfunc.log_model(
+        name="model",
+        python_model=pyfunc.__file__,
+        artifacts={"model": str(folder)},
+        code_paths=[str(Path(pyfunc.__file__).parents[1])],
+        signature=pyfunc.SIGNATURE,
+        input_example=pd.DataFrame({"image": [pyfunc.EXAMPLE]}),
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+    )
+
+
+def promote(
+    model: ModelInfo, predictions: pd.DataFrame, *, count: int, seed: int, smallest: int
+) -> str:
+    """Register the model as champion if there is none or it is better; say what came of it.
+
+    Parameters
+    ----------
+    predictions : reports/predictions.csv of the model, with ages
+    count, seed, smallest : see `comparison.compare`
+    """
+    client = MlflowClient()
+    champion = _champion(client)
+    if champion is None:
+        number = _register(client, model)
+        return f"registered as {NAME} version {number}, the first {ALIAS}"
+    found = compare(
+        _predictions(champion), predictions, count=count, seed=seed, smallest=smallest
+    ).overall
+    against = f"version {champion.version}: {_in_words(found)}"
+    if found.verdict != BETTER:
+        return f"not promoted: {against}"
+    number = _register(client, model)
+    return f"registered as {NAME} version {number}, the new {ALIAS} after {against}"
+
+
+def _champion(client: MlflowClient) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(NAME, ALIAS)
+    except MlflowException:
+        return None
+
+
+def _predictions(champion: ModelVersion) -> pd.DataFrame:
+    text = mlflow.artifacts.load_text(f"runs:/{champion.run_id}/{PREDICTIONS}")
+    return pd.read_csv(io.StringIO(text), keep_default_na=False)
+
+
+def _register(client: MlflowClient, model: ModelInfo) -> str:
+    number = str(mlflow.register_model(model.model_uri, NAME).version)
+    client.set_registered_model_alias(NAME, ALIAS, number)
+    return number
+
+
+def _in_words(found: Difference) -> str:
+    return (
+        f"MAE {found.mae_b:.2f} instead of {found.mae_a:.2f} years on {found.n:,} test faces that"
+        f" both have ({found.low:+.2f} to {found.high:+.2f}; {found.verdict})"
+    )

@@ -1,0 +1,75 @@
+"""An exported model made ready for use with ONNX Runtime: aligned faces in, estimates out."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from faceage.core.script import UserError
+from faceage.inference.predictions import Predictions
+from faceage.networks import saved_model
+
+FILE = Path("export/model.onnx")
+EXPORT = "make it with: python src/export.py --format onnx"
+METADATA = "faceage"  # the key of what use has to know beside the graph
+BATCH = 64  # faces at once, so that memory is bounded
+
+
+class OnnxPredictor:
+    """An .onnx file that src/export.py wrote.
+
+    Parameters
+    ----------
+    path : of the file
+    folder : of the model that it has to be of; None where it may be of any
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it is damaged, of another model or of other intervals.
+    """
+
+    def __init__(self, path: Path = FILE, folder: Path | None = None) -> None:
+        if not path.is_file():
+            raise UserError(f"there is no {path}; {EXPORT}")
+        options = onnxruntime.SessionOptions()
+        # Heeded by PyTorch, but not by this library; 0: as many threads as there are cores.
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+        try:
+            self.session = onnxruntime.InferenceSession(path.read_bytes(), options)
+            about = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
+        except Exception:
+            # ONNX Runtime raises a dozen classes of its own for files that it cannot load.
+            raise UserError(f"{path} is no model that src/export.py wrote; {EXPORT}") from None
+        if folder and saved_model.describe(folder)["fingerprint"] != about["fingerprint"]:
+            raise UserError(f"{path} is of another model than {folder}; {EXPORT}")
+        if folder and about["intervals"] != _intervals(folder):
+            raise UserError(f"{path} is older than the measurement of {folder}; {EXPORT}")
+        self.side: int = about["side"]
+        self.groups: list[str] = about["groups"]
+        self.years = None if about["years"] is None else np.array(about["years"])
+
+    def estimate(self, crops: np.ndarray) -> Predictions:
+        """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""
+        batches = [
+            self.session.run(None, {"pixels": crops[start : start + BATCH]})
+            for start in range(0, len(crops), BATCH)
+        ]
+        outputs = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+        age, low, high, group, *distribution = outputs
+        return Predictions(
+            age=age.astype(float),
+            low=low.astype(float),
+            high=high.astype(float),
+            age_group=[self.groups[number] for number in group],
+            years=self.years,
+            distribution=distribution[0] if distribution else None,
+        )
+
+
+def _intervals(folder: Path) -> dict[str, Any] | None:
+    measured = saved_model.describe_evaluation(folder) or {}
+    return measured.get("intervals") or None

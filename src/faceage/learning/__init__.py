@@ -1,1 +1,0 @@
-"""Networks, targets and losses, and the training that brings them together."""

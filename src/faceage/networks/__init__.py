@@ -1,0 +1,1 @@
+"""Networks, their targets and losses, the saved model, and forward passes through it."""

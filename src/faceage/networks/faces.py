@@ -1,0 +1,101 @@
+"""Faces decoded once, into memory, and served as batches of images on the training device."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from faceage.core import images
+from faceage.core.progress import bar
+
+# Images of many sizes are brought to one; more than this is more than any backbone here sees.
+LARGEST_SIDE = 256
+# Above this share of the free memory the pixels are put into a file that the system pages in.
+MEMORY_SHARE = 0.5
+CHUNK = 256
+
+
+def stored_side(table: pd.DataFrame) -> int:
+    """Side in pixels at which faces are kept: their own if they are alike, else the median.
+
+    Parameters
+    ----------
+    table : columns `width`, `height` of all faces of the data set
+    """
+    sides = table[["width", "height"]].min(axis=1)
+    if sides.min() == table[["width", "height"]].max(axis=None):
+        return int(sides.iloc[0])
+    return int(min(sides.median(), LARGEST_SIDE))
+
+
+def decode(table: pd.DataFrame, contents: Iterable[tuple[str, bytes]], side: int) -> Tensor:
+    """Decode images into one array.
+
+    Parameters
+    ----------
+    table : column `face`
+    contents : (face, file's bytes) for each row of the table, in any order
+    side : pixels; larger and smaller images are resized
+
+    Returns
+    -------
+    uint8 (n, side, side, 3), row for row as `table`.
+    """
+    pixels = _allocate((len(table), side, side, 3))
+    row_of = {face: row for row, face in enumerate(table["face"])}
+
+    def fill(item: tuple[str, bytes]) -> None:
+        face, content = item
+        pixels[row_of[face]] = images.square(images.decode(content), side)
+
+    stream = iter(bar(contents, "decode", "face", len(table)))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        while chunk := list(islice(stream, CHUNK)):
+            list(threads.map(fill, chunk))
+    return torch.from_numpy(pixels)
+
+
+def to_input(
+    pixels: Tensor, img_size: int, device: torch.device, rows: Tensor | slice = slice(None)
+) -> Tensor:
+    """Move faces to the device, resize them there: float (n, 3, size, size), 0..1, channels last.
+
+    Parameters
+    ----------
+    pixels : uint8 (faces, side, side, 3)
+    rows : which of the faces
+    """
+    batch = pixels[rows].to(device, non_blocking=True).permute(0, 3, 1, 2)
+    if batch.shape[-1] != img_size:
+        batch = F.interpolate(batch, (img_size, img_size), mode="bilinear", antialias=True)
+    return batch.float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def normalise(images_: Tensor, mean: Iterable[float], std: Iterable[float]) -> Tensor:
+    """Subtract the backbone's channel means and divide by its deviations."""
+    shape = (1, 3, 1, 1)
+    means = torch.tensor(list(mean), device=images_.device).view(shape)
+    return (images_ - means) / torch.tensor(list(std), device=images_.device).view(shape)
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """Consecutive batches over `count` rows."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def _allocate(shape: tuple[int, ...]) -> np.ndarray:
+    size = int(np.prod(shape))
+    if size <= MEMORY_SHARE * psutil.virtual_memory().available:
+        return np.empty(shape, dtype=np.uint8)
+    # The file has no name and goes with the process.
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)

@@ -1,0 +1,118 @@
+"""The folder `models/`: all that a model needs to be used; loading unpickles nothing.
+
+model.safetensors holds the tensors of each member, numbered from 0: `members.0.backbone.*`, in the
+key names of timm, and `members.0.head.*`. model.json says which timm model, which input and how
+logits become ages, and which data it was trained on. evaluation.json, written when the model has
+been measured, has what makes intervals out of estimates, and its metrics.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from faceage.core.outputs import atomic_write, write_json
+from faceage.core.script import UserError
+from faceage.networks import targets
+from faceage.networks.age_network import Architecture, Model, build
+from faceage.networks.targets import Target
+
+FOLDER = Path("models")
+WEIGHTS, ABOUT, EVALUATION = "model.safetensors", "model.json", "evaluation.json"
+RETRAIN = "train it again: dvc repro -f train"
+REEVALUATE = "measure the model again: dvc repro -f evaluate"
+
+
+def save(
+    weights: list[dict[str, torch.Tensor]],
+    architecture: Architecture,
+    target: Target,
+    about: dict[str, Any],
+) -> None:
+    """Write weights of each member, and model.json with `about` in it as it is."""
+    content = {"architecture": architecture.as_dict(), "target": targets.as_dict(target)} | about
+    tensors = {
+        f"members.{member}.{name}": tensor.contiguous()
+        for member, named in enumerate(weights)
+        for name, tensor in named.items()
+    }
+    with atomic_write(FOLDER / WEIGHTS) as part:
+        save_file(tensors, part)
+    with atomic_write(FOLDER / ABOUT) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def save_evaluation(fingerprint: str, intervals: dict[str, Any], test: dict[str, Any]) -> None:
+    """Write evaluation.json.
+
+    Parameters
+    ----------
+    fingerprint : of the model that was measured
+    intervals : `Calibration.as_dict`, empty for a model without ages
+    test : metrics on the test set, by name
+    """
+    content = {"fingerprint": fingerprint, "intervals": intervals, "test": test}
+    write_json(FOLDER / EVALUATION, content)
+
+
+def describe(folder: Path = FOLDER) -> dict[str, Any]:
+    """Content of model.json.
+
+    Raises
+    ------
+    UserError
+        If there is none or it cannot be read.
+    """
+    path = folder / ABOUT
+    if not path.is_file():
+        raise UserError(f"there is no model at {folder}: {path.name} is missing; {RETRAIN}")
+    return _read(path, RETRAIN)
+
+
+def describe_evaluation(folder: Path = FOLDER) -> dict[str, Any] | None:
+    """Content of evaluation.json; None for a model that was not measured.
+
+    Raises
+    ------
+    UserError
+        If it is damaged or of another model.
+    """
+    path = folder / EVALUATION
+    if not path.is_file():
+        return None
+    content = _read(path, REEVALUATE)
+    if content.get("fingerprint") != describe(folder).get("fingerprint"):
+        raise UserError(f"{path} is of another model than {ABOUT} beside it; {REEVALUATE}")
+    return content
+
+
+def load(folder: Path = FOLDER) -> tuple[Model, Target]:
+    """Rebuild the model, in evaluation mode, and what decodes its logits.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, damaged or of another model.
+    """
+    content = describe(folder)
+    try:
+        architecture = Architecture(**content["architecture"])
+        target = targets.restore(content["target"])
+        model = Model([build(architecture) for _ in range(architecture.members)])
+        model.load_state_dict(load_file(folder / WEIGHTS))
+    except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+        raise UserError(f"{folder} holds no whole model ({error}); {RETRAIN}") from None
+    return model.eval(), target
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (ValueError, OSError):
+        content = None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is damaged; {remedy}")
+    return content

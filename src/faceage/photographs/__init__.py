@@ -1,1 +1,0 @@
-"""From bytes to aligned faces: decoding, detection, and the geometry of UTKFace."""

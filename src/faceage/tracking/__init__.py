@@ -1,0 +1,154 @@
+"""One MLflow run for each model: opened by train, continued by evaluate and report.
+
+The runs of all experiments, queued ones too, go to `mlflow.db` and `mlartifacts/` in the real
+repository, where a bare `mlflow ui` finds them, unless `MLFLOW_TRACKING_URI` says otherwise.
+A later stage finds the run of its model by the tag `fingerprint`, which models/model.json carries.
+"""
+
+import logging
+import os
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+import sqlalchemy.exc
+from filelock import FileLock
+from mlflow.exceptions import MlflowException
+
+from faceage.core import repository
+from faceage.core.dotted import flatten
+from faceage.core.script import UserError
+
+# What MLflow reports of its own doings would drown what the stage says.
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+EXPERIMENT = "faceage"
+FINGERPRINT = "fingerprint"
+
+
+class Run:
+    """Where a stage logs to; does nothing with `tracking: off`."""
+
+    def __init__(self, run_id: str | None) -> None:
+        self.run_id = run_id
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log nested parameters under dotted names."""
+        if self.run_id:
+            mlflow.log_params(dict(flatten(params)))
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log nested numbers under dotted names."""
+        if self.run_id:
+            mlflow.log_metrics(dict(flatten(metrics)), step=step)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run."""
+        if self.run_id:
+            mlflow.set_tags(dict(tags))
+
+    def log_file(self, path: str | Path, folder: str | None = None) -> None:
+        """Copy a file, or a folder's content, to the run's artifacts."""
+        if self.run_id and Path(path).is_dir():
+            mlflow.log_artifacts(str(path), folder)
+        elif self.run_id:
+            mlflow.log_artifact(str(path), folder)
+
+
+@contextmanager
+def open_run(enabled: bool, fingerprint: str, run_id: str | None = None) -> Iterator[Run]:
+    """Start the run of a new model, or go on with `run_id`, that of an interrupted training.
+
+    Raises
+    ------
+    UserError
+        If the tracking store cannot be reached.
+    """
+    if not enabled:
+        yield Run(None)
+        return
+    _connect()
+    if run_id and not _exists(run_id):
+        run_id = None
+    name = None if run_id else repository.run_name()  # a run that goes on keeps its own
+    with _reported(), mlflow.start_run(run_id, run_name=name) as run:
+        mlflow.set_tags({FINGERPRINT: fingerprint} | repository.revision_tags())
+        yield Run(run.info.run_id)
+
+
+@contextmanager
+def continue_run(enabled: bool, fingerprint: str) -> Iterator[Run]:
+    """Go on with the latest run of the model; start one if this store has none of it.
+
+    That is so after `dvc pull`, or where another store was used for the training.
+    """
+    if not enabled:
+        yield Run(None)
+        return
+    _connect()
+    runs = mlflow.search_runs(
+        experiment_names=[EXPERIMENT],
+        filter_string=f"tags.{FINGERPRINT} = '{fingerprint}'",
+        max_results=1,
+        output_format="list",
+    )
+    with open_run(enabled, fingerprint, runs[0].info.run_id if runs else None) as run:
+        yield run
+
+
+def _connect() -> None:
+    """Point MLflow at the store, creating database and experiment where they are missing."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root()}/mlflow.db"
+    if uri.startswith("http"):
+        _check_server(uri)
+    mlflow.set_tracking_uri(uri)
+    # Two workers on a fresh database would both create its tables, and one would fail.
+    with FileLock(repository.root() / "mlflow.db.lock"), _reported():
+        if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+            mlflow.create_experiment(EXPERIMENT, _artifact_location(uri))
+        mlflow.set_experiment(EXPERIMENT)
+
+
+def _artifact_location(uri: str) -> str | None:
+    """Absolute, or the artifacts of a queued run would go with its temporary folder."""
+    local = uri.startswith("sqlite:")
+    return (repository.root() / "mlartifacts").as_uri() if local else None
+
+
+def _check_server(uri: str) -> None:
+    """Fail at once: MLflow's own client tries for minutes."""
+    try:
+        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=5):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise UserError(
+            f"the MLflow server at {uri} does not answer ({reason}): start it, correct"
+            " MLFLOW_TRACKING_URI, or set `tracking: off` in params.yaml"
+        ) from None
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+        first = str(error).splitlines()[0]
+        raise UserError(
+            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({first}): mend it, set"
+            " MLFLOW_TRACKING_URI to another store, or set `tracking: off` in params.yaml"
+        ) from None
+
+
+def _exists(run_id: str) -> bool:
+    try:
+        return bool(mlflow.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException:
+        return False

@@ -1,0 +1,1 @@
+"""The training of a network: its loop, transforms, phases, optimisers, checkpoints."""

@@ -1,0 +1,65 @@
+"""Where an interrupted training goes on: kept outside DVC's outputs, named by what determines it.
+
+DVC deletes a stage's outputs before it runs, so a checkpoint is none of them. It lies under the
+real repository (`DVC_ROOT`), where queued experiments, whose own tree is temporary, find it again.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from faceage.core.dotted import flatten
+from faceage.core.hashing import sha256
+from faceage.core.outputs import atomic_write
+from faceage.core.repository import root
+from faceage.core.settings import Section
+
+
+def fingerprint(stage: str, params: Section) -> str:
+    """Hash of a stage's parameters and of every file that dvc.yaml says it depends on.
+
+    Two runs with the same fingerprint learn the same weights.
+
+    Parameters
+    ----------
+    params : the stage's view of params.yaml
+    """
+    values = params.model_dump()
+    given = dict(flatten(values))
+    pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for dep in pipeline["stages"][stage]["deps"]:
+        path = Path(re.sub(r"\$\{(.+?)\}", lambda key: str(given[key[1]]), dep))
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(f"{file}:{sha256(file)}".encode())
+    return digest.hexdigest()[:16]
+
+
+class Checkpoint:
+    """The last finished epoch of a member of the training named `fingerprint`."""
+
+    def __init__(self, fingerprint: str, member: int = 1) -> None:
+        self.folder = root() / ".checkpoints" / fingerprint
+        self.path = self.folder / f"member{member}.pt"
+
+    def load(self) -> dict[str, Any] | None:
+        """State that `save` kept, or None. Nothing is unpickled but tensors and plain values."""
+        if not self.path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the kept state; a crash while writing leaves the earlier one."""
+        with atomic_write(self.path) as part:
+            torch.save(state, part)
+
+    def clear(self) -> None:
+        """Forget a training that has ended, all members of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
