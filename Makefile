@@ -1,5 +1,6 @@
 # make        install once, run the pipeline, print what came out
 # make test   install once, check style and types, run the tests
+# make test-slow   the tests that take half an hour: networks of two dozen families through all of it
 # make fix    let ruff format and mend what it can
 
 PYTHON ?= python3
@@ -8,17 +9,32 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # No progress bars of pip's in logs, no version nagging.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all install test fix
+WITHOUT_GIT := This is no git repository: experiments (dvc exp) and comparisons with commits need one. \
+	To have them: git init && git add --all && git commit -m start && make
 
-all: install
+.PHONY: all install test test-slow fix git-or-not
+
+all: git-or-not
 	dvc repro
 	@python src/summary.py
+	@if grep -qs no_scm .dvc/config.local; then echo '$(WITHOUT_GIT)'; fi
+
+# A download is no git repository, which DVC insists on unless it is told to do without.
+git-or-not: install
+	@if [ -e .git ] || git rev-parse --git-dir >/dev/null 2>&1; then \
+		if grep -qs no_scm .dvc/config.local; then dvc config --local --unset core.no_scm; fi; \
+	else \
+		dvc config --local core.no_scm true; \
+	fi
 
 test: install
 	ruff check .
 	ruff format --check .
 	mypy
 	pytest
+
+test-slow: install
+	pytest -m slow
 
 fix: install
 	ruff check --fix .

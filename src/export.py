@@ -10,6 +10,7 @@ Reads  models/; data/faces.parquet and data/split.csv, if there, to scale the 8 
 import argparse
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,29 @@ from faceage.networks import faces, saved_model
 
 COMPARED = 500  # test faces
 SCALED_BY = 200  # validation faces
-LARGEST_DIFFERENCE = 0.05  # years, in float
-LARGEST_RISE = 0.1  # of the MAE in years, in 8 bits
 FLOAT, INT8 = "ONNX", "ONNX, 8 bits"
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How far a graph may be from PyTorch: a single age, the share of groups, the MAE (years)."""
+
+    move: float
+    regrouped: float
+    rise: float
+
+
+# In float only rounding differs. In 8 bits EfficientNet-Lite0, which quantises well, moves no face
+# by more than 6.3 years and puts 1% into another group; csatv2, which doesn't, up to 15 years and
+# 15%, and its MAE hides it: what rises for some faces falls for others.
+LIMITS = {
+    FLOAT: Limits(move=0.05, regrouped=0.01, rise=0.05),
+    INT8: Limits(move=10.0, regrouped=0.05, rise=0.1),
+}
+
+
 def main() -> None:
-    """Export, quantise if asked, compare where there are faces."""
+    """Export, quantise if asked, compare where there are faces and keep what agrees."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--format", choices=("onnx",), required=True)
     parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
@@ -41,15 +58,16 @@ def main() -> None:
     asked = parser.parse_args()
     predictor = TorchPredictor(asked.model)
     onnx_export.export(predictor, asked.out)
-    models: dict[str, Predictor] = {"PyTorch": predictor, FLOAT: OnnxPredictor(asked.out)}
+    written = {FLOAT: asked.out}
     print(f"wrote {asked.out}")
     if asked.int8:
-        small = asked.out.with_stem(f"{asked.out.stem}_int8")
-        onnx_export.quantise(asked.out, small, read("val", SCALED_BY, predictor.side)[0])
-        models[INT8] = OnnxPredictor(small)
-        print(f"wrote {small}")
+        written[INT8] = asked.out.with_stem(f"{asked.out.stem}_int8")
+        onnx_export.quantise(asked.out, written[INT8], read("val", SCALED_BY, predictor.side)[0])
+        print(f"wrote {written[INT8]}")
     if tables.FACES.exists() and tables.SPLIT.exists():
-        refuse_what_differs(compare(models, *read("test", COMPARED, predictor.side)))
+        models: dict[str, Predictor] = {"PyTorch": predictor}
+        models |= {name: OnnxPredictor(path) for name, path in written.items()}
+        keep_what_agrees(compare(models, *read("test", COMPARED, predictor.side)), written)
     else:
         print(f"not compared with PyTorch: there is no {tables.FACES}")
 
@@ -85,18 +103,38 @@ def compare(models: dict[str, Predictor], pixels: np.ndarray, ages: np.ndarray) 
     return table
 
 
-def refuse_what_differs(table: pd.DataFrame) -> None:
-    """Raise a `UserError` if a graph in float or 8 bits is further from PyTorch than it may be."""
-    difference = table.loc[FLOAT, "largest difference"]
-    if difference > LARGEST_DIFFERENCE:
-        raise UserError(f"{FLOAT} differs from PyTorch by up to {difference:.2f} years: no use")
-    if INT8 in table.index:
-        rise = table.loc[INT8, "MAE"] - table.loc["PyTorch", "MAE"]
-        if rise > LARGEST_RISE:
-            raise UserError(
-                f"{INT8}: the MAE rises by {rise:.2f} years, more than the {LARGEST_RISE} that this"
-                " is good for; use the model in float"
-            )
+def keep_what_agrees(table: pd.DataFrame, written: dict[str, Path]) -> None:
+    """Remove each graph that is further from PyTorch than it may be, and raise a `UserError`.
+
+    Parameters
+    ----------
+    table : what `compare` gives
+    written : file of each graph, by its name in the table
+    """
+    faults = {name: found for name in written if (found := differences(table, name))}
+    for name in faults:
+        written[name].unlink()
+    if faults:
+        refused = "; ".join(f"{name}: {', '.join(found)}" for name, found in faults.items())
+        removed = " and ".join(str(written[name]) for name in faults)
+        use = "PyTorch (predict.py without --runtime)" if FLOAT in faults else written[FLOAT]
+        raise UserError(f"{refused}; {removed} was removed, use {use}")
+
+
+def differences(table: pd.DataFrame, name: str) -> list[str]:
+    """What of a graph is out of its limits, in words."""
+    limits, found = LIMITS[name], table.loc[name]
+    rise, regrouped = found["MAE"] - table.loc["PyTorch", "MAE"], 1 - found["same group"]
+    words = {
+        f"an age moves by {found['largest difference']:.2f} years, more than {limits.move:g}": (
+            found["largest difference"] > limits.move
+        ),
+        f"{regrouped:.1%} of the faces change groups, more than {limits.regrouped:.0%}": (
+            regrouped > limits.regrouped
+        ),
+        f"the MAE rises by {rise:.2f} years, more than {limits.rise:g}": rise > limits.rise,
+    }
+    return [text for text, out in words.items() if out]
 
 
 def milliseconds(model: Predictor, pixels: np.ndarray) -> float:

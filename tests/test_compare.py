@@ -1,6 +1,7 @@
 """Two runs compared: against a bootstrap by hand and closed forms, in a real git repository."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import warnings
@@ -248,6 +249,16 @@ def test_an_unknown_name_is_answered_with_the_closest(repository):
         runs.find("mian")
     with pytest.raises(UserError, match="`dvc exp list --all`"):
         runs.find("qqqqqqqq")
+
+
+def test_a_repository_of_another_user_is_no_unknown_name(repository, workspace, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    for level in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"GIT_CONFIG_{level}", os.devnull)
+    command = f"git config --global --add safe.directory {workspace}"
+    with pytest.raises(UserError, match=f"look HEAD up .* another user; .*: {command}$"):
+        runs.find("HEAD")
+    assert len(runs.find("elsewhere").predictions) == 200
 
 
 def test_outside_of_git_there_are_folders(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The exported graph says what PyTorch says: every target, ensembles, any number of faces."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import small_model
 import torch
 from conftest import photo
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import export
 import predict
@@ -18,7 +21,7 @@ from faceage.core.script import UserError
 from faceage.inference import onnx_export, onnx_predictor
 from faceage.inference.onnx_predictor import OnnxPredictor
 from faceage.inference.torch_predictor import TorchPredictor
-from faceage.networks import targets
+from faceage.networks import age_network, targets
 from faceage.networks.faces import to_input
 
 NAMES = ("YOUNG", "MIDDLE", "OLD")
@@ -108,15 +111,101 @@ def test_a_model_that_was_not_measured_has_no_intervals(workspace):
     assert np.isfinite(found.age).all()
 
 
-def test_graphs_that_differ_are_refused():
-    columns = {"largest difference": [0.0, 0.04, 3.0], "MAE": [5.0, 5.0, 5.05]}
-    table = pd.DataFrame(columns, index=["PyTorch", export.FLOAT, export.INT8])
-    export.refuse_what_differs(table)
-    export.refuse_what_differs(table[:2])
-    with pytest.raises(UserError, match=r"rises by 0\.20 years"):
-        export.refuse_what_differs(table.replace({"MAE": {5.05: 5.2}}))
-    with pytest.raises(UserError, match=r"by up to 0\.06 years"):
-        export.refuse_what_differs(table.replace({"largest difference": {0.04: 0.06}}))
+@pytest.fixture
+def agreeing(tmp_path) -> tuple[pd.DataFrame, dict[str, Path]]:
+    """Graphs as near to PyTorch as those of EfficientNet-Lite0, and their files."""
+    columns = {
+        "largest difference": [0.0, 0.04, 6.3],
+        "same group": [1.0, 1.0, 0.99],
+        "MAE": [5.0, 5.0, 5.05],
+    }
+    written = {export.FLOAT: tmp_path / "model.onnx", export.INT8: tmp_path / "model_int8.onnx"}
+    for path in written.values():
+        path.write_bytes(b"graph")
+    return pd.DataFrame(columns, index=["PyTorch", export.FLOAT, export.INT8]), written
+
+
+def test_graphs_that_agree_are_kept(agreeing):
+    table, written = agreeing
+    export.keep_what_agrees(table, written)
+    classes = table.assign(**{"largest difference": np.nan, "MAE": np.nan})
+    export.keep_what_agrees(classes, written)
+    assert all(path.exists() for path in written.values())
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("MAE", 5.2, r"the MAE rises by 0\.20 years, more than 0\.1;"),
+        ("largest difference", 15.0, r"an age moves by 15\.00 years, more than 10;"),
+        ("same group", 0.85, r"15\.0% of the faces change groups, more than 5%;"),
+    ],
+)
+def test_8_bits_that_differ_are_removed(agreeing, column, value, message):
+    table, written = agreeing
+    table.loc[export.INT8, column] = value
+    with pytest.raises(UserError, match=f"{message} .*int8.onnx was removed, use .*model.onnx"):
+        export.keep_what_agrees(table, written)
+    assert [path.exists() for path in written.values()] == [True, False]
+
+
+@pytest.mark.parametrize(("column", "value"), [("largest difference", 0.06), ("same group", 0.9)])
+def test_a_float_graph_that_differs_is_removed(agreeing, column, value):
+    table, written = agreeing
+    table.loc[export.FLOAT, column] = value
+    with pytest.raises(UserError, match=r"model.onnx was removed, use PyTorch"):
+        export.keep_what_agrees(table, written)
+    assert not written[export.FLOAT].exists()
+
+
+class Windows(nn.Module):
+    """Attention within windows as timm's hierarchical transformers have it: in 5 dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fused_attn = True
+        self.features = nn.Linear(3 * small_model.SIDE, 8)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.features(images.transpose(1, 2).flatten(2)).unflatten(1, (4, 1, -1))
+        if self.fused_attn:
+            found = F.scaled_dot_product_attention(tokens, tokens, tokens)
+        else:
+            found = (tokens @ tokens.mT / 8**0.5).softmax(-1) @ tokens
+        return found.mean((1, 2, 3))
+
+
+class Inexpressible(nn.Module):
+    """A network with an operation that ONNX does not have."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.linalg.eigvalsh(images[:, 0] @ images[:, 0].mT)
+
+
+def with_backbone(backbone: nn.Module, features: int) -> TorchPredictor:
+    small_model.write(img_size=small_model.SIDE)
+    predictor = TorchPredictor()
+    known = predictor.network.architecture
+    predictor.network = age_network.Model(
+        [age_network.AgeNetwork(backbone, features, known)]
+    ).eval()
+    return predictor
+
+
+def test_attention_within_windows(workspace):
+    predictor = with_backbone(Windows(), 8)
+    onnx_export.export(predictor, onnx_predictor.FILE)
+    pixels = faces(5)
+    expected = predictor.estimate(pixels).age
+    np.testing.assert_allclose(OnnxPredictor().estimate(pixels).age, expected, atol=1e-3)
+    assert predictor.network.first.backbone.fused_attn, "is as it was"
+
+
+def test_what_onnx_does_not_have_is_a_clear_error(workspace):
+    predictor = with_backbone(Inexpressible(), small_model.SIDE)
+    with pytest.raises(UserError, match=r"does not export to ONNX \(.*eigvalsh.*with PyTorch"):
+        onnx_export.export(predictor, onnx_predictor.FILE)
+    assert not onnx_predictor.FILE.exists()
 
 
 def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,33 @@ def root() -> Path:
 
 
 def run_name() -> str:
-    """The experiment's name, or else the git branch."""
-    return os.environ.get("DVC_EXP_NAME") or git("rev-parse", "--abbrev-ref", "HEAD") or "run"
+    """The experiment's name, or else the git branch, or on a detached HEAD the short commit."""
+    branch = git("symbolic-ref", "--quiet", "--short", "HEAD")
+    return os.environ.get("DVC_EXP_NAME") or branch or git("rev-parse", "--short", "HEAD") or "run"
 
 
 def revision_tags() -> dict[str, str]:
-    """The commit that the run started from, and whether files differed from it."""
-    baseline = os.environ.get("DVC_EXP_BASELINE_REV") or git("rev-parse", "HEAD") or "none"
-    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
-    return {"git.baseline": baseline, "git.dirty": str(dirty).lower()}
+    """The commit that the run started from, and whether files differed from it.
+
+    What git does not say is unknown, which is not the same as no commit and no difference.
+    """
+    status = _run("status", "--porcelain", "--untracked-files=no")
+    if status and status.returncode == 0:
+        commit, dirty = git("rev-parse", "HEAD") or "none", str(bool(status.stdout)).lower()
+    else:
+        commit, dirty = "unknown" if _exists() else "none", "unknown"
+    return {
+        "git.baseline": os.environ.get("DVC_EXP_BASELINE_REV") or commit,
+        "git.dirty": dirty,
+    }
+
+
+def needed_trust() -> str | None:
+    """The command that has git read a repository here that it refuses because of its owner."""
+    result = _run("rev-parse", "--git-dir")
+    command = r"git config --global --add safe\.directory .+"
+    found = re.search(command, result.stderr) if result else None
+    return found.group() if found else None
 
 
 def lock_tags() -> dict[str, str]:
@@ -56,8 +75,19 @@ def content_at(commit: str, path: Path) -> str:
 
 def git(*arguments: str) -> str:
     """Output of a git command, without the white space around it; empty if git refuses."""
+    result = _run(*arguments)
+    return result.stdout.strip() if result and result.returncode == 0 else ""
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """A git command that has ended; None where the program is not installed."""
     try:
-        result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # the program is not installed
-        return ""
-    return result.stdout.strip() if result.returncode == 0 else ""
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+
+
+def _exists() -> bool:
+    """Whether there is a git repository here, one that git cannot or will not read included."""
+    here = Path.cwd()
+    return any((folder / ".git").exists() for folder in (here, *here.parents))

@@ -8,32 +8,28 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from faceage.networks.age_network import Model
+from faceage.networks.age_network import Model, unfused_attention
 
 BATCH = 64
 MIN_SECONDS = 1.0  # that are measured for
 WARM_UP = 2  # first passes that do not count: they allocate memory and choose algorithms
 
 
-@torch.inference_mode()
 def measure(network: Model, folder: Path) -> dict[str, Any]:
     """Parameters, multiply-adds a face, bytes in `folder`, latency and throughput.
 
-    latency_ms: median for one face; throughput: faces a second in batches of 64. Both in float32
-    and without decoding the file, and both of this machine: unlike all other numbers they differ
-    from run to run.
+    multiply_adds: None where they cannot be counted; latency_ms: median for one face; throughput:
+    faces a second in batches of 64. Both in float32 and without decoding the file, and both of this
+    machine: unlike all other numbers they differ from run to run.
     """
     network.eval()
     device, img_size = next(network.parameters()).device, network.architecture.img_size
     images = torch.zeros(BATCH, 3, img_size, img_size, device=device).to(
         memory_format=torch.channels_last
     )
-    with FlopCounterMode(display=False) as counter:
-        network(images[:1])
     return {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        # One multiply-add is two floating-point operations.
-        "multiply_adds": counter.get_total_flops() // 2,
+        "multiply_adds": _multiply_adds(network, images[:1]),
         "bytes": sum(path.stat().st_size for path in folder.iterdir()),
         "device": _name(device),
         "cores": torch.get_num_threads(),
@@ -43,6 +39,23 @@ def measure(network: Model, folder: Path) -> dict[str, Any]:
     }
 
 
+@torch.no_grad()  # in inference mode the counter fails on modules that are given parameters
+def _multiply_adds(network: Model, images: torch.Tensor) -> int | None:
+    """Multiply-adds of convolutions, matrix products and attention; None if they are uncountable.
+
+    PyTorch's counter takes fused attention on a CPU for none at all.
+    """
+    try:
+        with unfused_attention(network), FlopCounterMode(display=False) as counter:
+            network(images)
+    except Exception:
+        # The network itself works, it has just been evaluated; the counter, which hooks into every
+        # module of it, fails in as many ways as there are kinds of modules.
+        return None
+    return counter.get_total_flops() // 2  # one multiply-add is two floating-point operations
+
+
+@torch.inference_mode()
 def _seconds(network: Model, images: torch.Tensor) -> float:
     """Median time of a forward pass, after warm-up, until the estimates are on the CPU."""
     times: list[float] = []

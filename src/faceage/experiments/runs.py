@@ -40,7 +40,8 @@ def find(name: str) -> Run:
     Raises
     ------
     UserError
-        If nothing has that name, it has no predictions, or these are damaged.
+        If nothing has that name, git reads no names here, or the predictions are not there or
+        damaged.
     """
     folder = Path(name)
     file = folder / Path(PREDICTIONS).name
@@ -49,6 +50,12 @@ def find(name: str) -> Run:
     commit = find_commit(name)
     if not commit and folder.is_dir():
         raise UserError(f"the folder {name} holds no {file.name}: name the reports folder of a run")
+    trust = None if commit else repository.needed_trust()
+    if trust:
+        raise UserError(
+            f"git refuses to look {name} up because the repository belongs to another user; if you"
+            f" trust what is in it: {trust}"
+        )
     if not commit:
         raise UserError(
             f"nothing is called {name}, neither a folder nor a commit, branch or experiment;"

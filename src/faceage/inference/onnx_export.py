@@ -14,10 +14,14 @@ from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.onnx import OnnxExporterError
 
 from faceage.core.outputs import atomic_write
+from faceage.core.script import UserError
 from faceage.inference.onnx_predictor import METADATA
 from faceage.inference.torch_predictor import TorchPredictor
+from faceage.networks.age_network import unfused_attention
+from faceage.networks.backbones import first_line
 
 INPUT = "pixels"
 OUTPUTS = ("age", "low", "high", "age_group")
@@ -97,26 +101,47 @@ def _bin(age: Tensor, starts: Tensor) -> Tensor:
 
 
 def export(predictor: TorchPredictor, path: Path) -> None:
-    """Write the graph, for any number of faces at once, to an .onnx file."""
+    """Write the graph, for any number of faces at once, to an .onnx file.
+
+    Raises
+    ------
+    UserError
+        If PyTorch cannot express the network in ONNX.
+    """
     example = torch.zeros(2, predictor.side, predictor.side, 3, dtype=torch.uint8)
     graph = Graph(predictor).cpu().eval()
-    with torch.no_grad():
-        names = [*OUTPUTS, DISTRIBUTION][: len(graph(example))]
-        program = torch.onnx.export(
-            graph,
-            (example,),
-            input_names=[INPUT],
-            output_names=names,
-            dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+    try:
+        # PyTorch exports fused attention of windows, which has 5 dimensions, not at all.
+        with torch.no_grad(), unfused_attention(graph):
+            names = [*OUTPUTS, DISTRIBUTION][: len(graph(example))]
+            program = torch.onnx.export(
+                graph,
+                (example,),
+                input_names=[INPUT],
+                output_names=names,
+                dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+    except OnnxExporterError as error:
+        name = predictor.network.architecture.model
+        raise UserError(
+            f"{name} does not export to ONNX ({_cause(error)}); predict.py and serve.py use it with"
+            " PyTorch as it is"
+        ) from None
     assert program
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(_about(predictor))})
     with atomic_write(path) as part:
         onnx.save(proto, part)
+
+
+def _cause(error: BaseException) -> str:
+    """The first thing that went wrong: the exporter wraps it in advice of its own."""
+    while error.__cause__:
+        error = error.__cause__
+    return first_line(error)
 
 
 def quantise(path: Path, quantised: Path, faces: np.ndarray) -> None:

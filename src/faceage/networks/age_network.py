@@ -1,28 +1,20 @@
-"""A timm backbone by name with an age head, the weights that it starts from, and ensembles."""
+"""A timm backbone by name with an age head, and ensembles of them."""
 
-import difflib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import huggingface_hub
 import timm
 import torch
-from safetensors import SafetensorError, safe_open
-from timm.models import PretrainedCfg
 from torch import Tensor, nn
 
-from faceage.core import repository
 from faceage.core.script import UserError
 from faceage.core.settings import TargetSettings, Train
-from faceage.networks import small_networks  # noqa: F401 (registers its models with timm)
+from faceage.networks import backbones
+from faceage.networks.backbones import first_line
 from faceage.networks.heads import Head
 from faceage.networks.targets import AUXILIARY
-
-ALTERNATIVES = (
-    "give weights the path of a .safetensors file with this backbone's weights in timm's key"
-    " names, or none to start from scratch"
-)
 
 
 @dataclass(frozen=True)
@@ -32,7 +24,9 @@ class Architecture:
     model: timm's name; img_size: side of the square input in pixels; mean, std: of the input's red,
     green and blue after scaling to 0..1; hidden, dropout, coral, init: see `heads.Head`; outputs:
     logits of the target, and auxiliary: those after them; members: networks whose logits are
-    averaged; hflip_tta: average over the face and its mirror image too.
+    averaged; hflip_tta: average over the face and its mirror image too; model_args: what timm
+    builds `model` with, and source: the name whose weights `imagenet` means, both of a model that
+    was not given by a name of timm's own but as hf-hub:REPOSITORY or local-dir:FOLDER.
     """
 
     model: str
@@ -47,6 +41,8 @@ class Architecture:
     auxiliary: int
     members: int
     hflip_tta: bool
+    model_args: dict[str, Any] = field(default_factory=dict)
+    source: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Fields by name, for JSON."""
@@ -99,9 +95,8 @@ class Model(nn.Module):
 
 
 def require(model: str) -> None:
-    """Raise a `UserError` with the closest names unless timm has a model of that name."""
-    if not timm.is_model(model):
-        raise UserError(f"model: timm knows no {model!r}; {_closest(model)}")
+    """Raise a `UserError` that says what there is unless timm can build a model of that name."""
+    backbones.look_up(model)
 
 
 def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> Architecture:
@@ -116,14 +111,13 @@ def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> A
     UserError
         If timm has no model of that name.
     """
-    require(model)
-    config = _config(model)
+    known = backbones.look_up(model)
     auxiliary = AUXILIARY if target.gender or target.race else 0
     return Architecture(
-        model=model,
-        img_size=train.img_size or config.input_size[-1],
-        mean=tuple(config.mean),
-        std=tuple(config.std),
+        model=known.model,
+        img_size=train.img_size or known.config.input_size[-1],
+        mean=tuple(known.config.mean),
+        std=tuple(known.config.std),
         hidden=tuple(train.head.hidden),
         dropout=train.head.dropout,
         init=train.head.init,
@@ -132,17 +126,20 @@ def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> A
         auxiliary=auxiliary,
         members=train.members,
         hflip_tta=train.hflip_tta,
+        model_args=known.model_args,
+        source=known.source,
     )
 
 
 def for_features(model: str, img_size: int) -> Architecture:
     """A network of which only the backbone is used, at `img_size` or its own size if it has one."""
-    config = _config(model)
+    known = backbones.look_up(model)
+    own = backbones.registered_config(known.model)
     return Architecture(
-        model=model,
-        img_size=config.input_size[-1] if config.fixed_input_size else img_size,
-        mean=tuple(config.mean),
-        std=tuple(config.std),
+        model=known.model,
+        img_size=own.input_size[-1] if own.fixed_input_size else img_size,
+        mean=tuple(known.config.mean),
+        std=tuple(known.config.std),
         hidden=(),
         dropout=0.0,
         init="default",
@@ -151,6 +148,8 @@ def for_features(model: str, img_size: int) -> Architecture:
         auxiliary=0,
         members=1,
         hflip_tta=False,
+        model_args=known.model_args,
+        source=known.source,
     )
 
 
@@ -167,98 +166,40 @@ def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
         If the weights cannot be had or do not fit, or the backbone does not take this input size.
     """
     name, img_size = architecture.model, architecture.img_size
+    arguments = architecture.model_args | {"num_classes": 0}
     # Attention over a fixed grid is built for one size; other backbones take any.
-    sized: dict[str, Any] = {"img_size": img_size} if _config(name).fixed_input_size else {}
+    if backbones.registered_config(name).fixed_input_size:
+        arguments["img_size"] = img_size
     try:
-        backbone = timm.create_model(name, num_classes=0, **sized)
+        backbone = timm.create_model(name, **arguments)
         backbone.eval()
         with torch.no_grad():
             features = backbone(torch.zeros(1, 3, img_size, img_size)).shape[1]
     except (AssertionError, RuntimeError, ValueError, TypeError) as error:
         raise UserError(
             f"train.img_size: {name} does not work with images of {img_size}x{img_size}"
-            f" ({_first_line(error)}); try a multiple of 32, or null for its own size"
+            f" ({first_line(error)}); try a multiple of 32, or null for its own size"
         ) from None
     if weights != "none":
-        overlay = _find_weights(name, weights, backbone)
-        backbone = _load_weights(name, weights, overlay, sized)
+        source = architecture.source or name
+        backbone = backbones.with_weights(name, source, weights, backbone, arguments)
     network = AgeNetwork(backbone, features, architecture)
     return network.to(memory_format=torch.channels_last)
 
 
-def _config(name: str) -> PretrainedCfg:
-    """What timm knows of a model; its defaults for a model without pretrained weights."""
-    return timm.get_pretrained_cfg(name, allow_unregistered=True) or PretrainedCfg()
+@contextmanager
+def unfused_attention(network: nn.Module) -> Iterator[None]:
+    """Have attention computed by matrix products one can see, not by one opaque operation.
 
-
-def _closest(model: str) -> str:
-    names = timm.list_models()
-    close = difflib.get_close_matches(model, names, n=4, cutoff=0.5)
-    close += [name for name in names if model in name and name not in close][:3]
-    return f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
-
-
-def _find_weights(name: str, weights: str, backbone: nn.Module) -> dict[str, object]:
-    """Make sure that the weights are there and complete; say how timm is to read them."""
-    if weights == "imagenet":
-        _check_download(name)
-        return {}
-    path = repository.root() / weights  # a queued experiment runs in a folder elsewhere
-    if not path.is_file():
-        raise UserError(f"weights: there is no file {path}; {ALTERNATIVES}")
+    Results are the same, up to rounding.
+    """
+    fused: list[Any] = [
+        module for module in network.modules() if getattr(module, "fused_attn", False)
+    ]
+    for module in fused:
+        module.fused_attn = False
     try:
-        with safe_open(path, framework="pt") as file:
-            present = set(file.keys())
-    except SafetensorError as error:
-        raise UserError(
-            f"weights: {path} is no safetensors file ({error}); {ALTERNATIVES}"
-        ) from None
-    missing = [key for key in backbone.state_dict() if key not in present]
-    if missing:
-        raise UserError(
-            f"weights: {path} does not fit {name}: it lacks {len(missing)} of its"
-            f" {len(backbone.state_dict())} tensors ({missing[0]}, ...); {ALTERNATIVES}"
-        )
-    return {"file": str(path)}
-
-
-def _check_download(name: str) -> None:
-    """Fail at once and clearly; timm's own download gives up only after most of a minute."""
-    config = _config(name)
-    if not config.has_weights:
-        raise UserError(f"weights: timm has no pretrained weights for {name}; {ALTERNATIVES}")
-    repository = config.hf_hub_id
-    if not repository or _is_downloaded(repository):
-        return
-    try:
-        huggingface_hub.HfApi().model_info(repository, timeout=5)
-    except Exception as error:  # the client raises errors of several libraries; all mean "no"
-        raise UserError(
-            f"weights: imagenet means a download of {repository}, and the model hub cannot be"
-            f" reached ({type(error).__name__}); connect once, or {ALTERNATIVES}"
-        ) from None
-
-
-def _is_downloaded(repository: str) -> bool:
-    files = ("model.safetensors", "pytorch_model.bin")
-    return any(
-        isinstance(huggingface_hub.try_to_load_from_cache(repository, f), str) for f in files
-    )
-
-
-def _load_weights(
-    name: str, weights: str, overlay: dict[str, object], sized: dict[str, Any]
-) -> nn.Module:
-    try:
-        return timm.create_model(
-            name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay, **sized
-        )
-    except RuntimeError as error:
-        raise UserError(
-            f"weights: {weights} does not fit {name} ({_first_line(error)}); {ALTERNATIVES}"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2]) or type(error).__name__
+        yield
+    finally:
+        for module in fused:
+            module.fused_attn = True
