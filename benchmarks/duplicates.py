@@ -1,6 +1,6 @@
 """Near-duplicates of a source: how many, how long it takes, and pairs of them to look at.
 
-    python benchmarks/duplicates.py ../shared/data/UTKFace.tar SHEET.png
+    python benchmarks/duplicates.py UTKFace.tar SHEET.png
 
 Decodes, searches, searches again for 100 images more, and with the index that is for more than
 50,000 images; prints a Markdown table. For comparison the groups are counted that the plain

@@ -1,6 +1,6 @@
 """What a second run of `ingest` costs after 100 images have been added to a folder.
 
-    python benchmarks/incremental.py ../shared/data/UTKFace.tar
+    python benchmarks/incremental.py UTKFace.tar
 
 Unpacks the archive into a temporary folder, runs the stage without 100 of its files, with them, and
 from nothing; holds the results of the last two against each other. Prints a Markdown table.

@@ -1,6 +1,6 @@
-"""Planted label errors: how many of them are among the labels most in doubt.
+"""Planted label errors: how many of them are among the worst label issues.
 
-    python benchmarks/label_errors.py ../shared/data/UTKFace.tar WEIGHTS
+    python benchmarks/label_errors.py UTKFace.tar WEIGHTS
 
 3% of the faces get the age of another; three draws. Prints a Markdown table.
 """

@@ -1,6 +1,6 @@
 """The same faces laid out otherwise: a folder for each age, or a table of classes.
 
-    python tests/layouts.py SOURCE FOLDER
+    python benchmarks/layouts.py SOURCE FOLDER
 
 Reads a source with UTKFace's file names; writes FOLDER/age_folders.tar and FOLDER/csv.tar.
 """

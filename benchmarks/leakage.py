@@ -1,6 +1,6 @@
 """What a leaking split is worth: one model, tested under every policy of split.clusters.
 
-    python benchmarks/leakage.py ../shared/data/UTKFace.tar WEIGHTS
+    python benchmarks/leakage.py UTKFace.tar WEIGHTS
 
 Frozen features of tf_efficientnet_lite0 and a head with one hidden layer, trained on the parts
 train and val and tested on test, under three seeds of the split. Every labelled file takes part,

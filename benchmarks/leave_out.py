@@ -1,11 +1,11 @@
-"""What leaving the most doubted labels out of training is worth: train.leave_out.
+"""What leaving the worst label issues out of training is worth: train.split.
 
-    python benchmarks/leave_out.py ../shared/data/UTKFace.tar WEIGHTS
+    python benchmarks/leave_out.py UTKFace.tar WEIGHTS
 
 Frozen features of tf_efficientnet_lite0 and a ridge regression on them, fitted on the training set
-without the share of it whose labels are doubted most, tested on all of the test set; three seeds
-of the split. Once with the labels as they are, once with wrong ages planted in 3% of the part
-train: there one knows what there is to gain. Prints a Markdown table.
+without the share of it whose labels are most probably wrong, tested on all of the test set; three seeds
+of the split. Once with the labels as they are, once with wrong ages planted in 3% of the
+training set: there one knows what there is to gain. Prints a Markdown table.
 """
 
 import sys
@@ -31,7 +31,7 @@ PLANTED = 0.03
 
 
 def main() -> None:
-    """Split, doubt, leave out, fit and test."""
+    """Split, rank the labels, leave out, fit and test."""
     faces, features = read(*asked(__doc__, "source", "weights"))
     once = ~faces["exact_cluster"].duplicated().to_numpy()
     faces, features = faces[once].reset_index(drop=True), features[once]

@@ -1,6 +1,6 @@
 """Every recipe on all of UTKFace under one budget of time, through the DVC queue.
 
-    python tests/layouts.py UTKFace.tar FOLDER
+    python benchmarks/layouts.py UTKFace.tar FOLDER
     python benchmarks/recipes.py UTKFace.tar FOLDER tf_efficientnet_lite0.safetensors [RECIPE ...]
 
 Queues what this commit has no experiment of yet, works the queue off, writes
