@@ -3,8 +3,8 @@
     python benchmarks/leave_out.py UTKFace.tar WEIGHTS
 
 Frozen features of tf_efficientnet_lite0 and a ridge regression on them, fitted on the training set
-without the share of it whose labels are most probably wrong, tested on all of the test set; three seeds
-of the split. Once with the labels as they are, once with wrong ages planted in 3% of the
+without the share of it whose labels are most probably wrong, tested on all of the test set; three
+seeds of the split. Once with the labels as they are, once with wrong ages planted in 3% of the
 training set: there one knows what there is to gain. Prints a Markdown table.
 """
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from benchmarks.layouts import lay_out
 from conftest import ROOT, edit_params
+from layouts import lay_out
 
 import evaluate
 import explain
