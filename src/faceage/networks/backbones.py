@@ -82,7 +82,7 @@ def _read_config(kind: str, name: str) -> tuple[dict[str, Any], str, dict[str, A
         raise UserError(
             f"model: {first_line(error)}; {kind}: takes what timm.models.save_for_hf writes"
         ) from None
-    except (ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserError(
             f"model: the config.json of {kind}:{name} is none of timm's ({error!r})"
         ) from None
