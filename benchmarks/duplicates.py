@@ -24,10 +24,11 @@ from PIL import Image
 from faceage.core import images
 from faceage.core.params import IngestParams, load
 from faceage.core.script import run
-from faceage.data import duplicates, ingest_cache, ingestion, readers
+from faceage.data import duplicates, ingest_cache, ingestion
 from faceage.data.identities import same_person
 from faceage.data.image_records import ImageRecord
 from faceage.data.ingest_cache import IngestCache
+from faceage.data.readers import registry
 from faceage.data.sources import open_source
 
 PAIRS, ACROSS, GAP, NEW = 100, 10, 8, 100
@@ -42,7 +43,7 @@ def main() -> None:
     data = params.data.model_copy(update={"source": source})
     start = time.perf_counter()
     with open_source(source) as files:
-        reader = readers.choose(files, data, params.groupings)
+        reader = registry.choose(files, data, params.groupings)
         found, _, records = ingestion.inspect(files, reader, data, IngestCache())
     decoded = time.perf_counter()
     seen = ingest_cache.compare(records, IngestCache(), data)

@@ -10,7 +10,8 @@ import torch
 from faceage.cleaning.frozen_features import IMG_SIZE
 from faceage.core import images
 from faceage.core.params import IngestParams, load
-from faceage.data import ingest_cache, ingestion, readers
+from faceage.data import ingest_cache, ingestion
+from faceage.data.readers import registry
 from faceage.data.sources import open_source
 from faceage.networks import age_network
 from faceage.networks.forward import predict
@@ -27,7 +28,7 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
     params = load(IngestParams)
     data = params.data.model_copy(update={"source": source})
     with open_source(source) as files:
-        reader = readers.choose(files, data, params.groupings)
+        reader = registry.choose(files, data, params.groupings)
         earlier = ingest_cache.recall(data)
         found, _, looks = ingestion.inspect(files, reader, data, earlier)
         seen = ingest_cache.compare(looks, earlier, data)

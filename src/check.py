@@ -14,6 +14,7 @@ from faceage.core.outputs import atomic_write
 from faceage.core.params import Params, load
 from faceage.core.script import run
 from faceage.data import identities, sources
+from faceage.data.readers import registry
 from faceage.networks import age_network
 from faceage.networks.targets import AUXILIARY
 from faceage.training.optimizers import Schedule, make_optimizer
@@ -28,6 +29,7 @@ def main() -> None:
     optimizer = make_optimizer(network, params.train, params.train.lr)
     Schedule(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
+    registry.known(params.data.layout)
     if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
         with sources.open_source(params.data.source):
             pass

@@ -2,7 +2,7 @@
 
     python src/ingest.py
 
-Reads  data.source (a folder, .tar, .tar.gz or .zip)
+Reads  data.source (a folder or an archive)
 Writes data/faces.parquet, data/rejected.csv, data/conflicts.csv, reports/ingest.json
 What was decoded in an earlier run is remembered by its content: only new files are decoded.
 """
@@ -10,10 +10,9 @@ What was decoded in an earlier run is remembered by its content: only new files 
 from faceage.core import contracts, tables
 from faceage.core.outputs import write_json
 from faceage.core.params import IngestParams, load
-from faceage.core.script import UserError, run
-from faceage.core.settings import Data
-from faceage.data import conflicts, ingest_cache, ingestion, readers
-from faceage.data.ingestion import Rejected
+from faceage.core.script import run
+from faceage.data import conflicts, ingest_cache, ingestion
+from faceage.data.readers import registry
 from faceage.data.sources import open_source
 
 
@@ -22,8 +21,10 @@ def main() -> None:
     params = load(IngestParams)
     data = params.data
     with open_source(data.source) as source:
-        reader = readers.choose(source, data, params.groupings)
+        reader = registry.choose(source, data, params.groupings)
         print(f"layout {reader.layout}: {reader.share:.1%} of the images are labelled")
+        ingestion.refuse_unlabelled(reader, data)
+        print(registry.in_words(reader))
         earlier = ingest_cache.load(data)
         candidates, rejected, records = ingestion.inspect(source, reader, data, earlier)
         seen = ingest_cache.compare(records, earlier, data)
@@ -33,8 +34,7 @@ def main() -> None:
         alike = ingestion.cluster(copies.kept, seen.near).near
         resolved = conflicts.resolve_near(copies.kept, alike, data.conflicts)
         kept, rejected = resolved.kept, rejected + copies.rejected + resolved.rejected
-        if not kept:
-            raise UserError(nothing_usable(data, reader, rejected))
+        ingestion.refuse_losses(reader, len(kept), rejected, data)
         clusters = ingestion.cluster(kept, seen.near, data.identity.similarity)
         tables.write_faces(ingestion.rows(source, kept, clusters))
 
@@ -43,21 +43,16 @@ def main() -> None:
     tables.write_rejected(sorted(rejected))
     summary = ingestion.summary(data.source, reader.layout, kept, rejected, clusters)
     contracts.check_account(reader.found, len(kept), len(rejected), tables.FACES)
+    summary["ignored"] = source.ignored
     summary["conflicts"] = conflicts.summary(data.conflicts, disagreements)
     write_json("reports/ingest.json", summary)
     print(f"kept {summary['kept']} of {summary['found']} files from {data.source}")
     for reason, count in summary["rejected"].items():
         print(f"{count:7} rejected: {reason}")
-
-
-def nothing_usable(data: Data, reader: readers.Reader, rejected: list[Rejected]) -> str:
-    """Say why no file is used, and what faces look like in this layout."""
-    reasons = ingestion.count_reasons(rejected)
-    return (
-        f"data.source: none of the {len(rejected)} files in {data.source} is usable:"
-        f" {', '.join(f'{n} {reason}' for reason, n in reasons.items())}; in the layout"
-        f" {reader.layout} faces come as {reader.shown}"
-    )
+    if source.ignored:
+        print(f"{source.ignored:7} ignored: hidden files, thumbnails, unfinished downloads")
+    if summary["recovered"]:
+        print(f"{summary['recovered']:7} kept though their last bytes are missing")
 
 
 if __name__ == "__main__":

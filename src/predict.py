@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from faceage.core.progress import bar
-from faceage.core.script import run
+from faceage.core.script import UserError, run
 from faceage.detection import crops
 from faceage.inference import batch_prediction, image_files, row_writers
 from faceage.inference.predictions import Predictor
@@ -27,9 +27,11 @@ from faceage.networks import saved_model
 def main() -> None:
     """Find the files, estimate them, write a row for each face."""
     asked = arguments()
+    files = list(image_files.find(asked.paths))
+    if not files:
+        raise UserError(f"there is no image file in {', '.join(asked.paths)}")
     predictor = load(asked.runtime, asked.model)
     find = partial(crops.find, mode=asked.detect, side=predictor.side)
-    files = list(image_files.find(asked.paths))
     failed = 0
     with writer(asked) as out:
         for row in batch_prediction.rows(bar(files, "predict", "file"), find, predictor):

@@ -29,7 +29,9 @@ def close(pixels: np.ndarray, expected: np.ndarray) -> bool:
     return bool(abs(pixels.astype(int) - expected).mean() < 6)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
+@pytest.mark.parametrize(
+    "kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM"]
+)
 def test_every_format(kind):
     decoded = images.decode(saved(Image.fromarray(COLOURS), kind))
     assert decoded.mode == "RGB"
@@ -86,12 +88,78 @@ def test_grey_cmyk_one_bit_and_16_bit():
     assert (np.asarray(images.decode(saved(bits, "PNG"))) == 255).all()
 
 
+RAMP = np.linspace(0, 255, 60).astype(np.uint8)[None].repeat(40, axis=0)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RAMP / np.float32(255),  # floats from 0 to 1
+        RAMP.astype(np.float32),
+        RAMP.astype(np.int32),
+        RAMP.astype(np.int32) * 257,
+        RAMP.astype(np.uint16) * 16,  # 12 bits
+        RAMP.astype(np.uint16) * 257,
+    ],
+)
+def test_grey_values_of_many_kinds_look_the_same(values):
+    decoded = np.asarray(images.decode(saved(Image.fromarray(values), "TIFF")))
+    assert abs(decoded.astype(int) - RAMP[..., None]).max() <= 1
+
+
+def test_values_that_are_no_colours():
+    values = RAMP / np.float32(255)
+    values[0, 0], values[0, 1], values[0, 2] = np.nan, -5, np.inf
+    decoded = np.asarray(images.decode(saved(Image.fromarray(values), "TIFF")))
+    assert decoded[0, :3].tolist() == [[0, 0, 0]] * 3
+    assert abs(decoded[1].astype(int) - RAMP[1, :, None]).max() <= 1
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_colours_of_12_and_16_bits_in_a_png(bits):
+    """Pillow writes no such file."""
+    height, width, _ = COLOURS.shape
+    deep = (COLOURS.astype(np.uint16) * (16 if bits == 12 else 257)).astype(">u2")
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    packed = zlib.compress(b"".join(b"\0" + row.tobytes() for row in deep))
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed)
+    decoded = images.decode(content + chunk(b"IEND", b""))
+    assert abs(np.asarray(decoded).astype(int) - COLOURS).max() <= 1
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_jpeg_that_lacks_its_end_is_recovered(options, missing):
+    whole = saved(Image.open(io.BytesIO(photo(1, (200, 200)))), "JPEG", quality=90, **options)
+    recovered = images.decode(whole[:-missing])
+    assert recovered.info["recovered"]
+    assert "recovered" not in images.decode(whole).info
+    assert (np.asarray(recovered) == np.asarray(images.decode(whole))).all()
+
+
+def test_a_jpeg_that_lacks_a_few_bytes_keeps_what_is_whole():
+    whole = saved(Image.open(io.BytesIO(photo(1, (200, 200)))), "JPEG", quality=90)
+    recovered = images.decode(whole[:-12])
+    assert recovered.info["recovered"]
+    assert (np.asarray(recovered)[:176] == np.asarray(images.decode(whole))[:176]).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_jpeg_that_lacks_rows_or_scans_is_refused(options, share):
+    whole = saved(Image.open(io.BytesIO(photo(1, (200, 200)))), "JPEG", quality=90, **options)
+    with pytest.raises(images.Damaged) as caught:
+        images.decode(whole[: int(len(whole) * share)])
+    assert caught.value.truncated
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a few bytes whose header announces so many pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     packed = zlib.compress(bytes(100_000))

@@ -81,7 +81,7 @@ def write_zip(files, path):
 
 
 def run_ingest(source) -> pd.DataFrame:
-    edit_params({"data.source": str(source)})
+    edit_params({"data.source": str(source), "data.min_kept": 0.0})
     ingest.main()
     return pd.read_csv(tables.REJECTED, keep_default_na=False)
 
@@ -144,7 +144,7 @@ def test_odd_names_and_links_do_not_crash(workspace):
 def test_nothing_usable_is_a_clear_error_and_leaves_nothing_behind(workspace):
     folder = write_folder({"holiday.jpg": photo(1), "empty.jpg": b""}, workspace / "faces")
     edit_params({"data.layout": "utkface"})
-    with pytest.raises(UserError, match=r"none of the 2 files .* 1 empty file, 1 unparseable name"):
+    with pytest.raises(UserError, match=r"none of the 2 images .* 2 unparseable name"):
         run_ingest(folder)
     assert not tables.FACES.exists()
 

@@ -118,6 +118,23 @@ def test_a_bad_file_has_a_line_and_the_rest_goes_on(album, monkeypatch, capsys):
     assert len(reported) == 4
 
 
+def test_a_folder_without_any_picture(album, monkeypatch, capsys):
+    (album / "empty").mkdir()
+    (album / "empty/notes.txt").write_text("no picture")
+    (album / "empty/.hidden.jpg").write_bytes(photo(1))
+    with pytest.raises(UserError, match="there is no image file in empty"):
+        asked(monkeypatch, capsys, "empty")
+
+
+def test_images_in_folders_are_known_by_their_ending_or_their_first_bytes(tmp_path):
+    names = ["a.jfif", "b.jpe", "c.avif", "d.jp2", "e.ppm", "f", "G.JPG"]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(photo(number))
+    (tmp_path / "README").write_text("no picture")
+    (tmp_path / "._a.jpg").write_bytes(b"what macOS leaves behind")
+    assert sorted(file.path.name for file in image_files.find([str(tmp_path)])) == sorted(names)
+
+
 def test_many_files_keep_their_order_and_few_are_held(album, monkeypatch):
     for number in range(10, 10 + 5 * batch_prediction.CHUNK):
         (album / f"album/{number}.jpg").write_bytes(photo(number, (32, 32)))

@@ -10,7 +10,8 @@ import ingest
 import split
 from faceage.core import params, tables
 from faceage.core.script import UserError
-from faceage.data import readers, sources
+from faceage.data import sources
+from faceage.data.readers import registry
 
 
 def lay_out(workspace, files, table=None):
@@ -37,11 +38,16 @@ def ingested():
 def reader():
     settings = params.load(params.IngestParams)
     with sources.open_source(settings.data.source) as source:
-        return readers.choose(source, settings.data, settings.groupings)
+        return registry.choose(source, settings.data, settings.groupings)
 
 
-def test_every_reader_is_registered_under_its_layout():
-    assert set(readers.READERS) == {"utkface", "age_folders", "csv"}
+def test_a_layout_that_is_mistyped(workspace):
+    lay_out(workspace, ["25/a.jpg"])
+    edit_params({"data.layout": "age_folder"})
+    with pytest.raises(UserError, match=r"'age_folder'.*did you mean age_folders\?"):
+        reader()
+    with pytest.raises(UserError, match="known: auto, adience, afad, age_folders, agedb"):
+        registry.known("nosuch")
 
 
 @pytest.mark.parametrize("layout", ["auto", "age_folders"])
@@ -114,7 +120,7 @@ def test_a_byte_order_mark_and_quotes_are_nothing_special(workspace):
             r"data\.csv\.label: labels\.csv has no column 'Class'; it has ID, Age",
         ),
         ("", r"data\.csv\.name: labels\.csv has no column 'ID'; it has none"),
-        ("ID,Class\n", "none of the 1 files .* 1 not listed"),
+        ("ID,Class\n", "none of the 1 images .* 1 not listed"),
     ],
 )
 def test_tables_that_cannot_be_used(workspace, table, message):
@@ -126,7 +132,7 @@ def test_tables_that_cannot_be_used(workspace, table, message):
 def test_csv_without_a_table(workspace):
     lay_out(workspace, ["a.jpg"])
     edit_params({"data.layout": "csv"})
-    with pytest.raises(UserError, match=r"takes one \.csv in data\.source, and there is none"):
+    with pytest.raises(UserError, match=r"takes a \.csv in .*, and there is no such file"):
         ingest.main()
 
 
@@ -147,3 +153,138 @@ def test_classes_are_split_in_equal_shares(workspace):
     assert len(parts["train"]) == 84
     for part in parts.values():
         assert (part["age_class"] == "OLD").mean() == pytest.approx(0.25, abs=0.06)
+
+
+def test_a_level_that_cannot_be_ages_is_none(workspace):
+    """A folder for each age, in it one for each person: the numbers of the people are no ages."""
+    lay_out(workspace, [f"{age}/{person}/a.jpg" for age in (18, 30, 64) for person in (1, 2, 6)])
+    found = reader()
+    assert found.layout == "outer_age_folders"
+    assert {name.split("/")[0]: said.age for name, said in found.labelled.items()} == {
+        "18": 18,
+        "30": 30,
+        "64": 64,
+    }
+
+
+def test_two_levels_that_may_be_ages_are_asked_about(workspace):
+    lay_out(workspace, [f"{age}/{age + 9}/a.jpg" for age in (18, 30, 64)])
+    with pytest.raises(
+        UserError,
+        match=r"read in 2 ways that disagree: age_folders, e\.g\. 18/27/a\.jpg is 27 years; .*"
+        r"; or outer_age_folders, e\.g\. 18/27/a\.jpg is 18 years; .*"
+        r"-S data\.layout=age_folders or -S data\.layout=outer_age_folders",
+    ):
+        reader()
+    edit_params({"data.layout": "outer_age_folders"})
+    assert reader().labelled["64/73/a.jpg"].age == 64
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([f"{n}/{m}.jpg" for n in range(1, 7) for m in "ab"], "numbers from 1 to 6 may be of"),
+        ([f"{n}/{m}.jpg" for n in (111, 112) for m in "ab"], "would be 111.5 years old or more"),
+    ],
+)
+def test_ages_that_nobody_believes_are_asked_about(workspace, files, message):
+    lay_out(workspace, files)
+    with pytest.raises(UserError, match=f"{message}.*; if that is right.*layout=age_folders"):
+        reader()
+    edit_params({"data.layout": "age_folders"})
+    assert reader().share == 1
+
+
+def test_names_that_disagree_with_their_folders_are_asked_about(workspace):
+    lay_out(workspace, [f"{age}/{age + 5}_0_1_20170116.jpg" for age in (20, 40, 60)])
+    with pytest.raises(UserError, match=r"utkface, e\.g\. .* or age_folders, e\.g\. "):
+        reader()
+
+
+def test_names_that_agree_with_their_folders_are_read(workspace):
+    lay_out(workspace, [f"{age}/{age}_0_1_20170116.jpg" for age in (20, 40, 60)])
+    assert reader().layout == "utkface"
+
+
+def test_a_table_that_disagrees_with_the_names_is_asked_about(workspace):
+    names = [f"{age}_0_1_20170116.jpg" for age in (20, 40, 60)]
+    lay_out(workspace, names, "ID,Class\n" + "".join(f"{name},33\n" for name in names))
+    with pytest.raises(UserError, match=r"csv, e\.g\. .* is 33 years; or utkface, e\.g\. "):
+        reader()
+
+
+def test_numbers_of_classes_are_no_ages(workspace):
+    names = [f"{n}.jpg" for n in range(9)]
+    lay_out(workspace, names, "ID,Class\n" + "".join(f"{n}.jpg,{n % 3}\n" for n in range(9)))
+    with pytest.raises(UserError, match="numbers from 0 to 2 may be of classes"):
+        reader()
+
+
+def test_what_was_understood_is_printed_with_examples(workspace, capsys):
+    lay_out(workspace, [f"{age:03d}/a.jpg" for age in (1, 26, 80)])
+    ingest.main()
+    assert (
+        "data.layout: age_folders, e.g. 001/a.jpg is 1 year; 026/a.jpg is 26 years;"
+        " 080/a.jpg is 80 years"
+    ) in capsys.readouterr().out
+
+
+def test_losing_most_of_a_source_ends_the_run(workspace):
+    """Class names that are not in the grouping: nothing is decoded, everything is said."""
+    names = [f"{n}.jpg" for n in range(10)]
+    classes = ["YOUNG", "OLD", "MIDDLE"] + ["ANCIENT"] * 7
+    table = "ID,Class\n" + "".join(f"{a},{b}\n" for a, b in zip(names, classes))
+    lay_out(workspace, names, table)
+    with pytest.raises(
+        UserError,
+        match=r"only 3 of the 10 images .* 7 unknown class \(3\.jpg: unknown class 'ANCIENT',"
+        r".*-S data\.min_kept=0\.3",
+    ):
+        ingest.main()
+    assert not (workspace / tables.FACES).exists()
+    edit_params({"data.min_kept": 0.29})
+    kept, rejected = ingested()
+    assert len(kept) == 3
+    assert set(rejected.values()) == {"unknown class"}
+
+
+def test_losing_most_of_the_pictures_ends_the_run(workspace):
+    lay_out(workspace, [f"{age}/a.jpg" for age in (20, 30, 40)])
+    for age in (50, 60, 70, 80):
+        (workspace / f"faces/{age}").mkdir()
+        (workspace / f"faces/{age}/a.jpg").write_bytes(b"<html>not found</html>")
+    with pytest.raises(UserError, match=r"only 3 of the 7 images .* 4 not an image"):
+        ingest.main()
+
+
+def test_a_band_without_an_exact_age_is_said(workspace):
+    lay_out(
+        workspace,
+        ["a.jpg", "b.jpg"],
+        "file,age_band,gender\na.jpg,3-9,Male\nb.jpg,more than 70,Female\n",
+    )
+    with pytest.raises(UserError, match=r"none of the 2 images .* 2 a band of ages, no exact one"):
+        ingest.main()
+
+
+def test_leftovers_are_counted_and_not_listed(workspace, capsys):
+    lay_out(workspace, ["25/a.jpg", "61/b.jpg", "__MACOSX/25/._a.jpg", "61/Thumbs.db"])
+    kept, rejected = ingested()
+    assert (len(kept), rejected) == (2, {})
+    assert json.loads((workspace / "reports/ingest.json").read_text())["ignored"] == 2
+    assert "2 ignored" in capsys.readouterr().out
+
+
+def test_nobody_is_on_two_sides_of_the_split(workspace):
+    """FG-NET: 30 people with 4 pictures each; the people differ, so do the pictures."""
+    lay_out(
+        workspace,
+        [f"{person:03d}A{age:02d}.JPG" for person in range(1, 31) for age in (2, 18, 33, 60)],
+    )
+    edit_params({"split.min_bin": 5})
+    ingest.main()
+    split.main()
+    parts = tables.read_splits()
+    people = {part: {path[:3] for path in faces["path"]} for part, faces in parts.items()}
+    assert all(people.values())
+    assert len(set.union(*people.values())) == sum(len(names) for names in people.values()) == 30

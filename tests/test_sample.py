@@ -11,8 +11,9 @@ import sample
 from faceage.core import images, params
 from faceage.core.reasons import Reason
 from faceage.core.utkface import SYNTHETIC_COMMENT, parse
-from faceage.data import conflicts, duplicates, ingestion, readers, sources
+from faceage.data import conflicts, duplicates, ingestion, sources
 from faceage.data.ingest_cache import IngestCache
+from faceage.data.readers import registry
 from faceage.sample.sample_files import bad_files, sample_files
 
 COUNT, IMG_SIZE = 150, 96
@@ -91,7 +92,10 @@ ONLY_ELSEWHERE = {
     Reason.NO_FACE,
     Reason.UNLISTED,
     Reason.LISTED_TWICE,
+    Reason.AMBIGUOUS,
     Reason.UNKNOWN_CLASS,
+    Reason.BAND,
+    Reason.SET_ASIDE,
     Reason.ABSENT,
 }
 
@@ -103,7 +107,7 @@ def test_every_kind_of_bad_file_is_planted(workspace):
         (folder / name).write_bytes(content)
     settings = params.load(params.IngestParams)
     with sources.open_source(folder) as source:
-        reader = readers.choose(source, settings.data, settings.groupings)
+        reader = registry.choose(source, settings.data, settings.groupings)
         candidates, rejected, _ = ingestion.inspect(source, reader, settings.data, IngestCache())
     rejected += conflicts.resolve_copies(candidates, settings.data.conflicts).rejected
     found = {item.reason for item in rejected}

@@ -22,8 +22,11 @@ class Sample(Section):
 
 
 class Csv(Section):
-    """The table of the layout `csv`."""
+    """The tables of labels, of the layout `csv` above all."""
 
+    file: str | None = Field(
+        description="name of the table, or a pattern of several; null: found out", min_length=1
+    )
     name: str = Field(min_length=1, description="column of the images' file names")
     label: str = Field(min_length=1, description="column of ages in years, or of class names")
     classes: str = Field(description="the grouping that class names belong to")
@@ -39,14 +42,15 @@ class Identity(Section):
 class Source(Section):
     """Where the faces come from."""
 
-    source: str = Field(min_length=1, description="folder, .tar, .tar.gz or .zip")
+    source: str = Field(min_length=1, description="folder, .zip or .tar, also compressed")
 
 
 class Data(Source):
     """Where the faces come from and which of them are used."""
 
-    layout: Literal["auto", "utkface", "age_folders", "csv"] = Field(
-        description="where the labels are: in file names, in folder names or in a table"
+    layout: str = Field(min_length=1, description="where the labels are: a layout's name, or auto")
+    min_kept: Probability = Field(
+        description="share of the images that must be usable; fewer end the run"
     )
     csv: Csv
     min_age: int = Field(ge=0, description="youngest age that is believed, in years")

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from faceage.core.reasons import Reason
 from faceage.data.ingestion import Candidate, Rejected
-from faceage.data.readers import Labels
+from faceage.data.readers.base import Labels
 
 YEARS = 5
 REASONS = {"exact": Reason.CONFLICT, "near": Reason.NEAR_CONFLICT}

@@ -28,15 +28,16 @@ class Unusable:
 class ImageRecord:
     """What is to be known of a picture once it has been decoded.
 
-    width, height: of the file's picture; pixels: sha256 of the face's RGB values, hexadecimal;
-    fingerprint: the face's, see `duplicates`; aligned: the face as an image file where it was to be
-    cut out of the picture, empty where none was found; embedding: the face's, see `identities`,
-    where there is a model of such.
+    width, height: of the file's picture; recovered: whether its last bytes are missing; pixels:
+    sha256 of the face's RGB values, hexadecimal; fingerprint: the face's, see `duplicates`;
+    aligned: the face as an image file where it was to be cut out of the picture, empty where none
+    was found; embedding: the face's, see `identities`, where there is a model of such.
     """
 
     width: int
     height: int
     synthetic: bool
+    recovered: bool
     pixels: str
     fingerprint: np.ndarray
     aligned: bytes | None
@@ -62,6 +63,7 @@ def read_record(
         width=picture.width,
         height=picture.height,
         synthetic=picture.info.get("comment") == utkface.SYNTHETIC_COMMENT,
+        recovered=picture.info.get("recovered", False),
         pixels=hashlib.sha256(f"{face.size}".encode() + face.tobytes()).hexdigest(),
         fingerprint=fingerprint(face),
         aligned=aligned,

@@ -13,19 +13,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from faceage.core.image_files import may_be_image
 from faceage.core.progress import bar
 from faceage.core.reasons import Reason
+from faceage.core.script import UserError
 from faceage.core.settings import Data
 from faceage.data import identities
 from faceage.data.bursts import burst_pairs
 from faceage.data.duplicates import connected
 from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable, read_record
 from faceage.data.ingest_cache import IngestCache
-from faceage.data.readers import Labels, NoLabel, Reader
+from faceage.data.readers.base import Labels, NoLabel, Reader
 from faceage.data.sources import Source, Unreadable
 
 # Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
 CHUNK = 256
+# Reasons for which nobody expected an image to be used.
+NOT_EXPECTED = (Reason.ABSENT, Reason.SET_ASIDE, Reason.COPY)
 
 
 class Rejected(NamedTuple):
@@ -120,6 +124,34 @@ def cluster(
     return Clusters(*(_named(faces, pairs) for pairs in (exact, alike, people_alike)))
 
 
+def refuse_losses(reader: Reader, kept: int, rejected: list[Rejected], data: Data) -> None:
+    """Raise `UserError` if less than `data.min_kept` of the images are usable, or none is.
+
+    Copies, what the data set itself puts aside and what is no image by its name do not count.
+    """
+    lost = [
+        item for item in rejected if may_be_image(item.path) and item.reason not in NOT_EXPECTED
+    ]
+    images = kept + len(lost)
+    if kept and kept >= data.min_kept * images:
+        return
+    usable = f"only {kept}" if kept else "none"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(lost).items())
+    shown = "; ".join(f"{path}: {reason} {detail}".rstrip() for path, reason, detail in lost[:3])
+    cure = f"; to go on with what there is: -S data.min_kept={0.99 * kept / images:.2g}"
+    raise UserError(
+        f"data.source: {usable} of the {images} images in {data.source} is usable: {reasons}"
+        f" ({shown}); in the layout {reader.layout} faces come as {reader.shown}"
+        f"{cure if kept else ''}"
+    )
+
+
+def refuse_unlabelled(reader: Reader, data: Data) -> None:
+    """Raise `UserError` if too few images are labelled, before any is decoded."""
+    lost = [_rejected(name, no.reason, str(no)) for name, no in reader.unlabelled.items()]
+    refuse_losses(reader, len(reader.labelled), lost, data)
+
+
 def rows(source: Source, kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
     for number, candidate in enumerate(kept):
@@ -159,6 +191,7 @@ def summary(
         "synthetic": any(candidate.record.synthetic for candidate in kept),
         "found": len(kept) + len(rejected),
         "kept": len(kept),
+        "recovered": sum(candidate.record.recovered for candidate in kept),
         "rejected": count_reasons(rejected),
         "missing": {
             "age": sum(candidate.labels.age is None for candidate in kept),
@@ -171,14 +204,25 @@ def summary(
 
 
 def _same_people(kept: list[Candidate], similarity: float) -> np.ndarray:
-    """Pairs of bursts, and where there are embeddings of faces that are as similar as that."""
+    """Pairs of one identity, of bursts, and of embeddings that are as similar as that."""
     known = ["age", "gender", "race", "taken"]
     people = pd.DataFrame([vars(candidate.labels) for candidate in kept], columns=known)
+    pairs = [_named_alike(kept), burst_pairs(people)]
     embeddings = [c.record.embedding for c in kept if c.record.embedding is not None]
-    if not embeddings:
-        return burst_pairs(people)
-    similar = identities.same_person(np.stack(embeddings), similarity)
-    return np.concatenate([burst_pairs(people), similar])
+    if embeddings:
+        pairs.append(identities.same_person(np.stack(embeddings), similarity))
+    return np.concatenate(pairs)
+
+
+def _named_alike(kept: list[Candidate]) -> np.ndarray:
+    """Each face that a source gives an identity, int (pairs, 2), with the first one that has it."""
+    first_of: dict[str, int] = {}
+    pairs = [
+        (first_of.setdefault(candidate.labels.identity, row), row)
+        for row, candidate in enumerate(kept)
+        if candidate.labels.identity
+    ]
+    return np.array(pairs, dtype=int).reshape(-1, 2)
 
 
 def _shared(clusters: list[str]) -> dict[str, int]:
@@ -209,6 +253,8 @@ def _judge(
         labels = reader.labels(path)
     except NoLabel as error:
         return _rejected(path, error.reason, str(error))
+    if labels.age is None and labels.age_class is None:
+        return _rejected(path, Reason.BAND, labels.in_words)
     if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
         return _rejected(path, Reason.AGE, f"age {labels.age}")
     if min(shown.width, shown.height) < data.min_img_size:

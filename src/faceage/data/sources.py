@@ -1,19 +1,27 @@
-"""A folder, .tar, .tar.gz or .zip as one thing: sorted names and the bytes behind each."""
+"""A folder or an archive as one thing: sorted names and the bytes behind each.
 
+A folder that holds archives and no images is read as if they were folders: data sets come in parts.
+What programs leave behind (see `image_files.is_leftover`) is no part of a source.
+"""
+
+import bz2
 import gzip
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, TypeVar
 
+from faceage.core.image_files import SUFFIXES, is_leftover
 from faceage.core.script import UserError
 
 Member = TypeVar("Member")
@@ -21,7 +29,25 @@ Member = TypeVar("Member")
 # Far above any photograph of a face; keeps one absurd file from filling the memory.
 MAX_BYTES = 64 * 2**20
 
-WHERE = "set data.source to a folder, .tar, .tar.gz or .zip of face images"
+WHERE = "set data.source to a folder, .zip or .tar (also .gz, .bz2, .xz, .zst) of face images"
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+
+
+# What the libraries raise, undocumented, for archives that are cut off or damaged.
+BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    struct.error,
+    IndexError,
+)
+ENCRYPTED = 0x1  # flag of a member of a .zip
+
+
+class Locked(Exception):
+    """Every file of a .zip needs a password."""
 
 
 class Unreadable(Exception):
@@ -29,12 +55,21 @@ class Unreadable(Exception):
 
 
 class Source(ABC):
-    """Files by name, relative to the source's root; `names` is sorted."""
+    """Files by name, relative to the source's root.
+
+    names: sorted, without what programs leave behind; ignored: how many those are.
+    """
 
     names: list[str]
+    ignored: int
+
+    def _set_names(self, names: Iterable[str]) -> None:
+        found = sorted(names)
+        self.names = [name for name in found if not is_leftover(name)]
+        self.ignored = len(found) - len(self.names)
 
     @abstractmethod
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         """Bytes of one file; raises `Unreadable`. Call it from one thread at a time."""
 
 
@@ -47,19 +82,19 @@ class Folder(Source):
 
     def __init__(self, root: Path) -> None:
         self.root = str(root)
-        self.names = sorted(
+        self._set_names(
             os.path.normpath(os.path.join(os.path.relpath(folder, root), name))  # noqa: PTH118
             for folder, _, names in os.walk(root)
             for name in names
         )
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         path = f"{self.root}/{name}"
         try:
             info = os.stat(path)  # noqa: PTH116
             if not stat.S_ISREG(info.st_mode):
                 raise Unreadable("not a regular file")
-            _refuse_huge(info.st_size)
+            _refuse_huge(info.st_size, max_bytes)
             with open(path, "rb") as file:  # noqa: PTH123
                 return file.read()
         except OSError as error:
@@ -73,13 +108,13 @@ class Tar(Source):
         self.tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 (lives as long as `file`)
         members = [member for member in self.tar if not member.isdir()]
         self.members = _by_name((member.name, member) for member in members)
-        self.names = sorted(self.members)
+        self._set_names(self.members)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         member = self.members[name]
         if not member.isreg():
             raise Unreadable("not a regular file")
-        _refuse_huge(member.size)
+        _refuse_huge(member.size, max_bytes)
         file = self.tar.extractfile(member)
         return file.read() if file else b""
 
@@ -90,16 +125,38 @@ class Zip(Source):
     def __init__(self, file: IO[bytes]) -> None:
         self.zip = zipfile.ZipFile(file)
         members = [member for member in self.zip.infolist() if not member.is_dir()]
+        if members and all(member.flag_bits & ENCRYPTED for member in members):
+            raise Locked
         self.members = _by_name((member.filename, member) for member in members)
-        self.names = sorted(self.members)
+        self._set_names(self.members)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         member = self.members[name]
-        _refuse_huge(member.file_size)
+        _refuse_huge(member.file_size, max_bytes)
+        if member.flag_bits & ENCRYPTED:
+            raise Unreadable("needs a password")
         try:
             return self.zip.read(member)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError) as error:
-            raise Unreadable(str(error)) from None
+        except (*BROKEN, RuntimeError, OSError, ValueError) as error:
+            raise Unreadable(str(error) or type(error).__name__) from None
+
+
+class Parts(Source):
+    """Archives of one folder, each like a folder of its name, and the other files beside them."""
+
+    def __init__(self, folder: Folder, archives: dict[str, Source]) -> None:
+        beside = {name: (folder, name) for name in folder.names if name not in archives}
+        self.members: dict[str, tuple[Source, str]] = beside | {
+            f"{_without_ending(archive)}/{name}": (part, name)
+            for archive, part in archives.items()
+            for name in part.names
+        }
+        self._set_names(self.members)
+        self.ignored = folder.ignored + sum(part.ignored for part in archives.values())
+
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
+        source, inner = self.members[name]
+        return source.read(inner, max_bytes)
 
 
 @contextmanager
@@ -114,32 +171,88 @@ def open_source(path: str | Path) -> Iterator[Source]:
     path = Path(path)
     if not path.exists():
         raise UserError(f"data.source: there is nothing at {path}; {WHERE}")
-    if path.is_dir():
-        source: Source = Folder(path)
-        _refuse_empty(source, path)
+    with ExitStack() as stack:
+        if path.is_dir():
+            folder = Folder(path)
+            parts = {name: stack.enter_context(_archive(path / name)) for name in _archives(folder)}
+            source: Source = Parts(folder, parts) if parts else folder
+        else:
+            source = stack.enter_context(_archive(path))
+        if not source.names:
+            raise UserError(f"data.source: {path} is empty; {WHERE}")
         yield source
-        return
-    try:
-        with path.open("rb") as file, _unpacked(file) as plain:
-            source = Zip(plain) if _starts_with(plain, b"PK") else Tar(plain)
-            _refuse_empty(source, path)
-            yield source
-    except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"data.source: {path} is not a whole .tar, .tar.gz or .zip ({error}); {WHERE}"
-        ) from None
+
+
+def _archives(folder: Folder) -> list[str]:
+    """The folder's archives; none where there are images beside them."""
+    if any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in folder.names):
+        return []
+    return [name for name in folder.names if name.lower().endswith(ARCHIVES)]
+
+
+def _without_ending(archive: str) -> str:
+    ending = max((e for e in ARCHIVES if archive.lower().endswith(e)), key=len)
+    return archive[: -len(ending)]
 
 
 @contextmanager
-def _unpacked(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Undo gzip into a temporary file: names are read in sorted order, and gzip cannot seek."""
-    if not _starts_with(file, b"\x1f\x8b"):
-        yield file
-        return
-    with tempfile.TemporaryFile() as plain, gzip.open(file) as unzipped:
-        shutil.copyfileobj(unzipped, plain)
-        plain.seek(0)
-        yield plain
+def _archive(path: Path) -> Iterator[Source]:
+    """The source in an archive; raises `UserError` if it cannot be read to its end."""
+    with ExitStack() as stack:
+        try:
+            plain = _decompressed(stack.enter_context(path.open("rb")), stack)
+            source = Zip(plain) if _starts_with(plain, b"PK") else Tar(plain)
+        except Locked:
+            raise UserError(
+                f"data.source: {path} needs a password; unpack it and set data.source to the folder"
+            ) from None
+        except UnicodeDecodeError:
+            raise UserError(
+                f"data.source: names in {path} are damaged; unpack it with another program and set"
+                " data.source to the folder"
+            ) from None
+        except BROKEN as error:
+            raise _not_whole(path, error) from None
+        except OSError as error:
+            if error.errno is not None:  # of the file system, not of a decompressor
+                raise
+            raise _not_whole(path, error) from None
+        try:
+            yield source
+        except tarfile.TarError as error:  # a member that is cut off shows when it is read
+            raise _not_whole(path, error) from None
+
+
+def _not_whole(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"data.source: {path} is not a whole .zip or .tar, plain or compressed ({error}); {WHERE}"
+    )
+
+
+def _decompressed(file: IO[bytes], stack: ExitStack) -> IO[bytes]:
+    """Undo a compression into a temporary file: files are read in any order, and it cannot seek."""
+    opener = next((DECOMPRESSORS[m] for m in DECOMPRESSORS if _starts_with(file, m)), None)
+    if opener is None:
+        return file
+    plain = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
+    with opener(file) as unpacked:
+        shutil.copyfileobj(unpacked, plain)
+    plain.seek(0)
+    return plain
+
+
+def _zstandard(file: IO[bytes]) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 (Python has it from 3.14 on)
+
+    return pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd")
+
+
+DECOMPRESSORS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"\x28\xb5\x2f\xfd": _zstandard,
+}
 
 
 def _starts_with(file: IO[bytes], magic: bytes) -> bool:
@@ -160,11 +273,6 @@ def _by_name(pairs: Iterable[tuple[str, Member]]) -> dict[str, Member]:
     return named
 
 
-def _refuse_empty(source: Source, path: Path) -> None:
-    if not source.names:
-        raise UserError(f"data.source: {path} is empty; {WHERE}")
-
-
-def _refuse_huge(size: int) -> None:
-    if size > MAX_BYTES:
-        raise Unreadable(f"{size / 2**20:.0f} MiB, more than {MAX_BYTES / 2**20:.0f}")
+def _refuse_huge(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise Unreadable(f"{size / 2**20:.0f} MiB, more than {max_bytes / 2**20:.0f}")

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceage.core import images
+from faceage.core.image_files import SUFFIXES, is_leftover
 from faceage.core.script import UserError
 
-# Of files in folders. Files that are named are opened whatever they are called.
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".heic", ".heif", ".tif", ".tiff", ".gif"}
 # Far above any photograph; keeps one absurd file from filling the memory.
 MAX_BYTES = 64 * 2**20
 
@@ -77,12 +77,18 @@ def find(arguments: Iterable[str]) -> Iterator[PhotoFile]:
 
 
 def _below(folder: Path) -> Iterator[PhotoFile]:
-    """Image files of a folder and of those in it; links that lead out of it are refused."""
+    """Image files of a folder and of those in it; links that lead out of it are refused.
+
+    They are known by their names' endings, and where there is none by their first bytes; of files
+    that are named it is no matter what they are called.
+    """
     ground = folder.resolve()
     for entry in sorted(folder.iterdir()):
+        if is_leftover(entry.name):
+            continue
         if entry.is_symlink() and not entry.resolve().is_relative_to(ground):
             yield PhotoFile(entry, "a symbolic link that leads out of the folder")
         elif entry.is_dir() and not entry.is_symlink():
             yield from _below(entry)
-        elif entry.suffix.lower() in SUFFIXES:
+        elif entry.suffix.lower() in SUFFIXES or (not entry.suffix and images.is_image(entry)):
             yield PhotoFile(entry)

@@ -1,0 +1,1 @@
+"""Where sources keep their labels: a reader for each layout, chosen by `registry`."""
