@@ -140,8 +140,8 @@ def measured(name: str, budget: dict[str, dict[str, Any]]) -> dict[str, Any]:
     commit = runs.find_commit(name)
     params = yaml.safe_load(_file(commit, "params.yaml"))
     test = json.loads(_file(commit, "reports/metrics.json"))["test"]
-    groups = pd.read_csv(io.StringIO(_file(commit, "reports/classification.csv")))
-    accuracy = dict(zip(groups["grouping"], groups["accuracy"], strict=True))
+    scores = json.loads(_file(commit, "reports/tables/classification.json"))
+    accuracy = {row["grouping"]: row["accuracy"] for row in scores}
     history = pd.read_csv(io.StringIO(_file(commit, "reports/history.csv")))
     minutes, trained_as = _training(name, commit, budget)
     own = _own_backbone(name)

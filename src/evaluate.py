@@ -3,12 +3,12 @@
     python src/evaluate.py
 
 Reads  data/faces.parquet, data/split.csv, models/
-Writes reports/metrics.json (the headline), reports/predictions.csv, reports/conformal.json (what
-       makes intervals out of estimates), reports/cost.json and a table each of errors by decade,
-       subgroup, age check, single age, corruption, of coverage and of classification;
-       models/evaluation.json; logs to MLflow
+Writes reports/metrics.json (the headline), reports/predictions.csv, reports/tables/ (see
+       `assessment.TABLES`), reports/conformal.json (what makes intervals out of predictions),
+       reports/cost.json; models/evaluation.json; logs to MLflow
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,11 @@ from torch import Tensor
 
 from faceage import tracking
 from faceage.core import repository, tables
-from faceage.core.outputs import write_csv, write_json
+from faceage.core.outputs import write_json
 from faceage.core.params import EvaluateParams, TrackingParams, load
 from faceage.core.script import run
 from faceage.evaluation import assessment, baselines, cost, metrics, robustness
+from faceage.evaluation.assessment import Evaluation
 from faceage.networks import devices, faces, saved_model
 from faceage.networks.forward import predict
 
@@ -38,27 +39,26 @@ def main() -> None:
         logits = {name: predict(network, pixels[name], torch.float32) for name in pixels}
         costs = cost.measure(network, saved_model.FOLDER)
 
-        if splits["test"]["age"].isna().any():
-            measured = assessment.of_classes(params, splits, target, logits)
-        else:
-            measured = assessment.of_ages(params, splits, target, logits, baseline_ages(splits))
+        evaluation = Evaluation(params, splits, target, logits)
+        if evaluation.has_ages:
             rows = robustness.sample(splits["test"], params.evaluate.robustness_faces, params.seed)
-            age = splits["test"]["age"].to_numpy(dtype=float)[rows]
-            corrupted = robustness.by_corruption(
-                network, target, pixels["test"][rows], age, params.seed
+            evaluation = replace(
+                evaluation,
+                baselines=baseline_ages(splits),
+                corrupted=robustness.predict(
+                    network, target, pixels["test"][rows], evaluation.age[rows], params.seed
+                ),
             )
-            measured.tables["robustness"] = corrupted
-            measured.headline["robustness"] = robustness.summary(corrupted)
+        measured = assessment.all_tables(evaluation)
+        headline = {"synthetic": about["synthetic"]} | assessment.headline(evaluation, measured)
+        intervals = evaluation.calibration.as_dict() if evaluation.has_ages else {}
 
-        headline = {"synthetic": about["synthetic"]} | measured.headline
         write_json("reports/metrics.json", headline)
-        write_json("reports/conformal.json", measured.conformal)
-        saved_model.save_evaluation(about["fingerprint"], measured.conformal, headline["test"])
+        write_json("reports/conformal.json", intervals)
         write_json("reports/cost.json", costs)
-        tables.write_predictions(measured.predictions)
-        for name, columns in assessment.TABLES.items():
-            table = measured.tables.get(name, pd.DataFrame(columns=columns))
-            write_csv(f"reports/{name}.csv", table)
+        tables.write_predictions(assessment.predictions(evaluation))
+        tables.write_evaluation(measured)
+        saved_model.save_evaluation(about["fingerprint"], intervals, headline["test"])
         tracked.log_metrics(metrics.numbers_only(headline | {"cost": costs}))
         tracked.set_tags(repository.lock_tags())
     print(f"measured on {len(splits['test'])} test faces:", in_words(headline["test"]))
@@ -74,12 +74,12 @@ def decode(splits: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
 
 
 def baseline_ages(splits: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
-    """Ages, in years, that the baselines give to the test faces."""
+    """Ages, in years, that the baselines predict for the test faces."""
     train, test = splits["train"], splits["test"]
     ages = train["age"].to_numpy(dtype=float)
     small = [
-        faces.decode(part, tables.image_bytes(part["face"]), baselines.SIDE)
-        for part in (train, test)
+        faces.decode(table, tables.image_bytes(table["face"]), baselines.SIDE)
+        for table in (train, test)
     ]
     return {
         "median": baselines.median(ages, len(test)),

@@ -1,4 +1,4 @@
-"""Stage `explain`: where in a dozen test faces the model finds its evidence.
+"""Stage `explain`: what in a dozen test faces the predicted ages are attributed to.
 
     python src/explain.py
 
@@ -33,8 +33,8 @@ def main() -> None:
     pixels = faces.decode(shown, tables.image_bytes(shown["face"]), side)
     maps = saliency.hires_cam(network, target, layer, pixels).numpy()
     rows = [
-        {"face": face, "kind": kind, "heat": saliency.png(heat)}
-        for face, kind, heat in zip(shown["face"], shown["kind"], maps, strict=True)
+        {"face": face, "kind": kind, "attribution": saliency.png(attribution)}
+        for face, kind, attribution in zip(shown["face"], shown["kind"], maps, strict=True)
     ]
     tables.write_saliency(rows)
     print(f"saliency of {len(rows)} test faces")

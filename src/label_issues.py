@@ -3,8 +3,8 @@
     python src/label_issues.py
 
 Reads  data/faces.parquet, data/split.csv, weights
-Writes data/label_issues.csv, reports/label_issues.csv; data/clean_split.csv, which lacks the
-       training faces with the worst issues, for `train.split`
+Writes data/label_issues.csv; data/clean_split.csv, which lacks the training faces with the worst
+       issues, for `train.split`
 A label of the training set is held against others of that set only, so that what is left out owes
 nothing to the labels that the model is tested on. The stage train waits for none of this, unless
 train.split asks for it.
@@ -15,12 +15,9 @@ import pandas as pd
 
 from faceage.cleaning import frozen_features, label_issues
 from faceage.core import tables
-from faceage.core.outputs import write_csv
 from faceage.core.params import LabelIssueParams, load
 from faceage.core.script import run
 from faceage.networks import age_network
-
-LISTED = 0.06  # share of the faces that reports/label_issues.csv names
 
 
 def main() -> None:
@@ -40,7 +37,6 @@ def main() -> None:
     ranked = ranked.sort_values(["issue_score", "face"], ascending=[False, True])
     tables.write_label_issues(ranked)
     tables.write_clean_split(worst(ranked["face"], faces, params.label_issues.leave_out))
-    write_csv("reports/label_issues.csv", ranked.head(round(LISTED * len(ranked))))
     error = (ranked["age"] - ranked["predicted"]).abs().mean()
     print(f"{len(ranked)} faces; error of the predictions that labels are held against {error:.1f}")
 

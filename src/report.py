@@ -5,16 +5,19 @@
 Reads  what the stages before it wrote under reports/, models/model.json, data/faces.parquet,
        data/saliency.parquet, data/split.csv, data/rejected.csv, data/label_issues.csv, dvc.lock and
        the git history
-Writes reports/figures/, reports/report.html, reports/model_card.md, reports/data_card.md; logs
-       reports/ to MLflow
+Writes reports/figures/, reports/report.html, reports/model_card.md, reports/data_card.md,
+       reports/label_issues.csv (those of data/label_issues.csv to look at first); logs reports/ to
+       MLflow
 """
 
 from faceage import tracking
-from faceage.core.outputs import atomic_folder, atomic_write
+from faceage.core.outputs import atomic_folder, atomic_write, write_csv
 from faceage.core.params import ReportParams, TrackingParams, load
 from faceage.core.progress import bar
 from faceage.core.script import run
 from faceage.reporting import figures, gallery, page, results, themes
+
+LISTED = 0.06  # share of the faces that reports/label_issues.csv names
 
 
 def main() -> None:
@@ -42,6 +45,8 @@ def main() -> None:
         part.write_text(page.model_card(found, params), encoding="utf-8")
     with atomic_write("reports/data_card.md") as part:
         part.write_text(page.data_card(found, params), encoding="utf-8")
+    worst = found.label_issues.head(round(LISTED * len(found.label_issues)))
+    write_csv("reports/label_issues.csv", worst)
     with tracking.continue_run(
         load(TrackingParams).tracking, found.model["fingerprint"]
     ) as tracked:

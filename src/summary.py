@@ -41,13 +41,13 @@ def main() -> None:
 def print_errors(metrics: dict[str, Any], faces: str) -> None:
     """Errors of model and baselines, where the faces have ages."""
     print(f"\nMean absolute error in years on {faces}, with 95% intervals\n")
-    for name, measured in {
+    for name, found in {
         "this model": metrics["test"],
         "ridge regression on 16x16 pixels": metrics["baselines"]["ridge"],
         "always the training median": metrics["baselines"]["median"],
     }.items():
-        interval = f"{measured['mae_low']:5.2f} to {measured['mae_high']:.2f}"
-        print(f"  {name:34}{measured['mae']:6.2f}   {interval}")
+        interval = f"{found['mae_low']:5.2f} to {found['mae_high']:.2f}"
+        print(f"  {name:34}{found['mae']:6.2f}   {interval}")
 
 
 def print_accuracy(test: dict[str, Any], faces: str) -> None:

@@ -85,7 +85,8 @@ def architecture(outputs: int = 1, **changes: Any) -> age_network.Architecture:
     return dataclasses.replace(known, **changes)
 
 
-def per_face(age: Any, predicted: Any, boundaries: list[int]) -> pd.DataFrame:
-    """Errors face by face, an age group being right where the estimated age is in it."""
-    same = bin_index(age, boundaries) == bin_index(predicted, boundaries)
-    return metrics.per_face(age, predicted, same)
+def errors_of(age: Any, predicted: Any, boundaries: list[int]) -> pd.DataFrame:
+    """Errors face by face, an age group being right where the predicted age is in it."""
+    return metrics.errors(
+        age, predicted, (bin_index(age, boundaries), bin_index(predicted, boundaries))
+    )

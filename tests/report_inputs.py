@@ -18,13 +18,13 @@ import report
 from faceage.core import params, tables
 from faceage.core.outputs import write_csv, write_json
 from faceage.data import splitting
-from faceage.evaluation import assessment
+from faceage.evaluation import assessment, robustness
 from faceage.explanation import selection
 from faceage.networks import targets
 from faceage.reporting import results
 
 REGRESSION = targets.Regression(mean=0.0, sd=1.0, loss="smooth_l1", beta=1.0)
-CLASSES = targets.Classification([31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
+CLASSES = targets.Classification("life_stage", [31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
 DISTRIBUTION = targets.Distribution("dldl", -6, 122, 2.0)
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 CORRUPTIONS = ("darkening", "blur", "occlusion")
@@ -62,7 +62,7 @@ def write(
 ) -> None:
     """Write every input of the report under `root`, the working directory.
 
-    The estimates are made up; all that follows from them is measured as `evaluate` does.
+    The predictions are made up; all that follows from them is measured as `evaluate` does.
     """
     random = np.random.default_rng(0)
     rows = [_row(number, random, oldest, genders, synthetic) for number in range(faces)]
@@ -142,7 +142,7 @@ def _split(table: pd.DataFrame) -> dict[str, Any]:
             "min": int(age.min()), "max": int(age.max()),
         }  # fmt: skip
         share = len(age) / len(table)
-        splits[name] = {"faces": len(age), "groups": len(age), "share": share, "age": described}
+        splits[name] = {"faces": len(age), "clusters": len(age), "share": share, "age": described}
     bins = pd.crosstab(table["age"] // 5 * 5, table["split"]).reindex(
         columns=list(tables.SPLITS), fill_value=0
     )
@@ -170,12 +170,12 @@ def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
         "kept": faces,
         "rejected": reasons,
         "missing": {"gender": 0, "race": 6},
-        "near_duplicates": {"groups": 24, "faces": 48},
-        "bursts": {"groups": 60, "faces": 150},
+        "near_duplicates": {"clusters": 24, "faces": 48},
+        "bursts": {"clusters": 60, "faces": 150},
         "conflicts": {
             "policy": "drop",
-            "exact": {"groups": 2, "files": 4},
-            "near": {"groups": 1, "files": 2},
+            "exact": {"clusters": 2, "files": 4},
+            "near": {"clusters": 1, "files": 2},
         },
     }
     write_json(root / "reports/ingest.json", content)
@@ -222,28 +222,32 @@ def _write_evaluation(
     settings = settings.model_copy(update={"evaluate": few})
     test = splits["test"]
     if test["age_class"].notna().any():
-        logits = torch.tensor(random.normal(size=(len(test), target.outputs)))
-        measured = assessment.of_classes(settings, splits, target, {"test": logits})
+        logits = {"test": torch.tensor(random.normal(size=(len(test), target.outputs)))}
+        evaluation = assessment.Evaluation(settings, splits, target, logits)
+        intervals = {}
     else:
         ages = {name: splits[name]["age"].to_numpy(dtype=float) for name in ("val", "test")}
-        logits_of = {name: _logits(target, _estimates(age, random)) for name, age in ages.items()}
+        logits = {name: _logits(target, _predicted(age, random)) for name, age in ages.items()}
         age = ages["test"]
         others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
-        measured = assessment.of_ages(settings, splits, target, logits_of, others)
-        measured.tables["robustness"] = _robustness(len(test))
-        measured.headline["robustness"] = {"mean_rise": 1.0, "n": len(test)}
-    tables.write_predictions(measured.predictions)
-    for name, columns in assessment.TABLES.items():
-        table = measured.tables.get(name, pd.DataFrame(columns=columns))
-        write_csv(root / f"reports/{name}.csv", table)
-    write_json(root / "reports/metrics.json", {"synthetic": synthetic} | measured.headline)
-    write_json(root / "reports/conformal.json", measured.conformal)
+        evaluation = assessment.Evaluation(
+            settings, splits, target, logits, others, _corrupted(age)
+        )
+        intervals = evaluation.calibration.as_dict()
+    measured = assessment.all_tables(evaluation)
+    headline = assessment.headline(evaluation, measured)
+    predictions = assessment.predictions(evaluation)
+    tables.write_predictions(predictions)
+    tables.write_evaluation(measured)
+    write_json(root / "reports/metrics.json", {"synthetic": synthetic} | headline)
+    write_json(root / "reports/conformal.json", intervals)
     cost = {
-        "parameters": 4_923_001, "multiply_adds": 89_530_880, "bytes": 19_724_852, "device": "cpu",
-        "cores": 2, "latency_ms": 8.9, "throughput": 360.0, "px": 64,
+        "parameters": 4_923_001, "multiply_adds": 89_530_880, "bytes": 19_724_852,
+        "device": "A processor", "cpu": "AVX2", "threads": 2, "latency_ms": 8.9,
+        "throughput": 360.0, "img_size": 64,
     }  # fmt: skip
     write_json(root / "reports/cost.json", cost)
-    return measured.predictions
+    return predictions
 
 
 def _logits(target: targets.Target, ages: np.ndarray) -> torch.Tensor:
@@ -255,22 +259,16 @@ def _logits(target: targets.Target, ages: np.ndarray) -> torch.Tensor:
     return wanted[:, None]
 
 
-def _estimates(age: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _predicted(age: np.ndarray, random: np.random.Generator) -> np.ndarray:
     return np.maximum(0, 0.85 * age + 5 + random.normal(0, 2 + 0.08 * age))
 
 
-def _robustness(faces: int) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "corruption": name,
-            "strength": strength,
-            "mae": 5 + strength * harm,
-            "rise": strength * harm - 0.2,
-            "n": faces,
-        }
-        for harm, name in enumerate(CORRUPTIONS)
-        for strength in (1, 2, 3)
-    )
+def _corrupted(age: np.ndarray) -> robustness.Corrupted:
+    """Predictions that are off by more, the later the corruption and the greater its strength."""
+    predicted = {robustness.CLEAN: age + 0.2}
+    for harm, name in enumerate(CORRUPTIONS):
+        predicted |= {(name, strength): age + strength * harm for strength in (1, 2, 3)}
+    return robustness.Corrupted(age, predicted)
 
 
 def _write_saliency(predictions: pd.DataFrame | None) -> None:
@@ -280,7 +278,7 @@ def _write_saliency(predictions: pd.DataFrame | None) -> None:
         return
     shown = selection.worst_and_typical(predictions, 6)
     rows: list[dict[str, object]] = [
-        {"face": face, "kind": kind, "heat": _spot(number % 6)}
+        {"face": face, "kind": kind, "attribution": _spot(number % 6)}
         for number, (face, kind) in enumerate(zip(shown["face"], shown["kind"], strict=True))
     ]
     tables.write_saliency(rows)

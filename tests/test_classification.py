@@ -3,12 +3,14 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn import metrics as reference
 
 from faceage.core.settings import Grouping
 from faceage.evaluation import classification
+from faceage.networks.targets import LearnedClasses
 
 STAGE = Grouping(boundaries=[31, 51], names=["YOUNG", "MIDDLE", "OLD"])
 OTHER = Grouping(boundaries=[30], names=["young", "old"])
@@ -17,19 +19,19 @@ AGES = RNG.uniform(0, 100, 500)
 
 
 def table(age, predicted):
-    classes = classification.classes(age, predicted, {"life_stage": STAGE}, None)
+    classes = classification.of_ages(age, predicted, {"life_stage": STAGE}, None)
     return classification.by_grouping(classes).set_index("grouping")
 
 
 def test_scores_agree_with_scikit_learn():
     predicted = np.clip(AGES + RNG.normal(0, 12, 500), 0, 99)
-    true, estimated = (np.select([a < 31, a < 51], [0, 1], 2) for a in (AGES, predicted))
+    true, guess = (np.select([a < 31, a < 51], [0, 1], 2) for a in (AGES, predicted))
     row = table(AGES, predicted).loc["life_stage"]
     assert row["n"] == 500
-    assert row["accuracy"] == reference.accuracy_score(true, estimated)
-    assert row["balanced_accuracy"] == reference.balanced_accuracy_score(true, estimated)
-    assert row["macro_f1"] == pytest.approx(reference.f1_score(true, estimated, average="macro"))
-    kappa = reference.cohen_kappa_score(true, estimated, weights="quadratic")
+    assert row["accuracy"] == reference.accuracy_score(true, guess)
+    assert row["balanced_accuracy"] == reference.balanced_accuracy_score(true, guess)
+    assert row["macro_f1"] == pytest.approx(reference.f1_score(true, guess, average="macro"))
+    kappa = reference.cohen_kappa_score(true, guess, weights="quadratic")
     assert row["quadratic_kappa"] == pytest.approx(kappa)
 
 
@@ -39,22 +41,22 @@ def test_decades_are_measured_too():
     assert rows.loc["decade", "accuracy"] == 0
 
 
-def test_a_perfect_estimate_scores_one():
+def test_a_perfect_prediction_scores_one():
     assert (table(AGES, AGES).drop(columns="n") == 1).all(axis=None)
 
 
-def test_a_constant_estimate_agrees_by_chance_only():
+def test_a_constant_prediction_agrees_by_chance_only():
     row = table(AGES, np.full(500, 40.0)).loc["life_stage"]
     assert row["balanced_accuracy"] == pytest.approx(1 / 3)
     assert row["quadratic_kappa"] == pytest.approx(0)
 
 
 def test_kappa_counts_the_empty_decades_in_between():
-    """Labels 0 and 9, one estimate at 8: near, not next to far."""
-    true, estimated = np.array([0, 0, 9, 9]), np.array([0, 0, 9, 8])
-    weights = ((true[:, None] - estimated[None]) ** 2).mean()  # of all pairs: by chance
-    kappa = 1 - ((true - estimated) ** 2).mean() / weights
-    assert classification.scores(true, estimated)["quadratic_kappa"] == pytest.approx(kappa)
+    """Labels 0 and 9, one prediction at 8: near, not next to far."""
+    true, guess = np.array([0, 0, 9, 9]), np.array([0, 0, 9, 8])
+    weights = ((true[:, None] - guess[None]) ** 2).mean()  # of all pairs: by chance
+    kappa = 1 - ((true - guess) ** 2).mean() / weights
+    assert classification.scores(true, guess)["quadratic_kappa"] == pytest.approx(kappa)
 
 
 def test_one_face_and_classes_without_faces_end_well():
@@ -75,8 +77,23 @@ def test_one_face_and_classes_without_faces_end_well():
 
 
 def test_classes_that_were_learned_are_taken_as_they_are():
-    learned = [31, 51], torch.tensor([2, 2, 2])
+    learned = LearnedClasses("life_stage", torch.tensor([2, 2, 2]))
     ages = np.array([20.0, 40.0, 60.0])
-    classes = classification.classes(ages, ages, {"life_stage": STAGE, "other": OTHER}, learned)
+    groupings = {"life_stage": STAGE, "other": OTHER}
+    classes = classification.of_ages(ages, ages, groupings, learned)
     assert list(classes["life_stage"][1]) == [2, 2, 2]
     assert list(classes["other"][1]) == [0, 1, 1]
+
+
+def test_of_two_groupings_with_equal_boundaries_the_one_by_name_was_learned():
+    twin = Grouping(boundaries=STAGE.boundaries, names=["early", "middle", "late"])
+    learned = LearnedClasses("life_stage", torch.tensor([2, 2, 2]))
+    ages = np.array([20.0, 40.0, 60.0])
+    classes = classification.of_ages(ages, ages, {"twin": twin, "life_stage": STAGE}, learned)
+    assert list(classes["twin"][1]) == [0, 1, 2]
+    assert list(classes["life_stage"][1]) == [2, 2, 2]
+    labels = pd.Series(["YOUNG", "OLD", "OLD"])
+    found = classification.of_labels(labels, {"twin": twin, "life_stage": STAGE}, learned)
+    assert {name: [list(part) for part in parts] for name, parts in found.items()} == {
+        "life_stage": [[0, 2, 2], [2, 2, 2]]
+    }

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from faceage.evaluation.conformal import Calibration, coverage_by_group, half_width, summary
+from faceage.evaluation.conformal import Calibration, coverage_by_subgroup, half_width, summary
 
 
 def simulated(count, seed):
-    """Ages, and estimates whose error grows with the estimate."""
+    """Ages, and predictions whose error grows with the prediction."""
     random = np.random.default_rng(seed)
     predicted = random.uniform(0, 100, count)
     return np.maximum(predicted + random.normal(0, 1 + predicted / 10), 0), predicted
@@ -89,7 +89,7 @@ def test_the_table_has_every_group_and_its_overall_row_is_the_mean():
     age, predicted = simulated(500, seed=2)
     labels = pd.DataFrame({"gender": ["male", "not given"] * 250, "race": ["Asian"] * 500})
     intervals = calibration.intervals(predicted)
-    table = coverage_by_group(age, intervals, labels)
+    table = coverage_by_subgroup(age, intervals, labels)
     assert set(table["method"]) == {"plain", "by_age"}
     for _, rows in table.groupby(["method", "grouping"]):
         assert rows["n"].sum() == 500
@@ -103,7 +103,7 @@ def test_too_few_calibration_faces_give_no_interval():
     intervals = calibration.intervals(np.array([20.0]))
     assert intervals.isna().all(axis=None)
     labels = pd.DataFrame({"gender": ["not given"], "race": ["not given"]})
-    table = coverage_by_group(np.array([20.0]), intervals, labels)
+    table = coverage_by_subgroup(np.array([20.0]), intervals, labels)
     nothing = {"coverage": None, "mean_width": None}
     assert summary(table) == {"plain": nothing, "by_age": nothing}
     assert table["coverage"].isna().all()

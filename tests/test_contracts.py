@@ -11,6 +11,7 @@ from conftest import photo
 
 from faceage.core import contracts, tables
 from faceage.core.contracts import ContractBroken
+from faceage.core.script import UserError
 
 
 def row(number: int, **changes: object) -> dict[str, object]:
@@ -84,6 +85,27 @@ def test_predictions_are_checked_where_they_are_read(workspace):
     told.assign(predicted=-2).to_csv(tables.PREDICTIONS, index=False)
     with pytest.raises(ContractBroken, match=r"column predicted .*`0 or more` .*row 0: -2"):
         tables.read_predictions()
+
+
+def test_tables_of_evaluate_come_back_as_they_were(workspace):
+    table = pd.DataFrame(
+        {
+            "decade": ["000-009", "010-019"],
+            "n": [3, 0],
+            "mae": [1.25, None],
+            "worst": [None, None],
+            "enough": [True, False],
+        }
+    ).astype({"worst": float})
+    tables.write_evaluation({"old": table})
+    tables.write_evaluation({"decades": table, "empty": pd.DataFrame()})
+    found = tables.read_evaluation()
+    assert set(found) == {"decades", "empty"}, "what was there before is gone"
+    pd.testing.assert_frame_equal(found["decades"], table)
+    assert found["empty"].empty
+    (tables.EVALUATION / "decades.json").write_text("[")
+    with pytest.raises(UserError, match=r"tables/decades.json is damaged: `dvc repro`"):
+        tables.read_evaluation()
 
 
 BROKEN_SPLITS = {

@@ -17,7 +17,7 @@ def gaussians(mean, sd):
 def test_a_calibrated_distribution_holds_what_it_claims():
     mean = RNG.uniform(40, 80, 4000)
     age = np.round(mean + RNG.normal(0, 6, 4000))
-    levels = distributions.by_level(age, YEARS, gaussians(mean, 6.0))
+    levels = distributions.by_level(age, (YEARS, gaussians(mean, 6.0)))
     # Binomial error of 4,000 draws, and up to a year of rounding outwards.
     assert (levels["coverage"] > levels["nominal"] - 0.02).all()
     assert (levels["coverage"] < levels["nominal"] + 0.07).all()
@@ -27,13 +27,13 @@ def test_a_calibrated_distribution_holds_what_it_claims():
 def test_one_that_is_too_sure_holds_less():
     mean = RNG.uniform(40, 80, 1000)
     age = np.round(mean + RNG.normal(0, 12, 1000))
-    levels = distributions.by_level(age, YEARS, gaussians(mean, 4.0))
+    levels = distributions.by_level(age, (YEARS, gaussians(mean, 4.0)))
     assert (levels["coverage"] < levels["nominal"] - 0.1).all()
     summary = distributions.summary(levels, 1.0)
     assert (summary["largest_miscoverage"] or 0) > 0.1
 
 
-def test_crps_of_a_sure_estimate_is_its_absolute_error():
+def test_crps_of_a_sure_prediction_is_its_absolute_error():
     sure = np.zeros((2, len(YEARS)))
     sure[0, 30] = sure[1, 50] = 1
     assert distributions.crps(np.array([33.0, 50.0]), YEARS, sure) == pytest.approx(1.5)

@@ -13,6 +13,7 @@ from conftest import architecture, edit_params, photo
 
 import evaluate
 from faceage.core import tables
+from faceage.evaluation import assessment
 from faceage.networks import age_network, saved_model, targets
 
 REGRESSION = targets.Regression(40, 20, "l1", 1)
@@ -64,6 +65,8 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     stage = yaml.safe_load((workspace / "dvc.yaml").read_text())["stages"]["evaluate"]
     declared = {path for entry in stage["metrics"] + stage["plots"] for path in entry}
     assert {f"reports/{path.name}" for path in (workspace / "reports").iterdir()} == declared
+    written = {path.stem for path in (workspace / "reports/tables").iterdir()}
+    assert written == set(assessment.TABLES)
     assert set(metrics["classification"]) == {"age_group", "life_stage", "decade"}
     assert metrics["robustness"]["n"] == metrics["test"]["n"] == 70
     predictions = pd.read_csv(workspace / "reports/predictions.csv")
@@ -71,7 +74,7 @@ def test_every_output_that_dvc_expects_is_written(workspace):
     assert list(predictions["cluster"]) == list(predictions["face"])
     covered = predictions["age"].between(predictions["low_plain"], predictions["high_plain"])
     assert covered.mean() == pytest.approx(metrics["intervals"]["plain"]["coverage"], abs=1e-4)
-    table = pd.read_csv(workspace / "reports/classification.csv").set_index("grouping")
+    table = tables.read_evaluation()["classification"].set_index("grouping")
     for name in ("age_group", "life_stage", "decade"):
         right = predictions[name] == predictions[f"predicted_{name}"]
         assert table.loc[name, "accuracy"] == pytest.approx(right.mean(), abs=1e-4)
@@ -81,13 +84,16 @@ def test_a_distribution_is_checked_for_calibration(workspace):
     prepare(test_faces=30, target=targets.Distribution("dldl", 0, 90, 2.0))
     metrics = headline(workspace)
     assert metrics["distribution"]["crps"] > 0
-    levels = pd.read_csv(workspace / "reports/distribution.csv")
+    levels = tables.read_evaluation()["distribution"]
     assert list(levels["nominal"]) == [0.5, 0.8, 0.9, 0.95]
     assert levels["coverage"].is_monotonic_increasing
 
 
 def test_learned_classes_are_measured_as_they_are(workspace):
-    prepare(test_faces=30, target=targets.Classification([31, 51], NAMES, [20.0, 40.0, 70.0], 0.0))
+    prepare(
+        test_faces=30,
+        target=targets.Classification("life_stage", [31, 51], NAMES, [20.0, 40.0, 70.0], 0.0),
+    )
     metrics = headline(workspace)
     predictions = pd.read_csv(workspace / "reports/predictions.csv")
     # A network that has learned nothing finds all classes about equally likely: a mean age between
@@ -98,7 +104,7 @@ def test_learned_classes_are_measured_as_they_are(workspace):
 
 
 def test_faces_with_classes_and_no_ages(workspace):
-    target = targets.Classification([31, 51], NAMES, None, 0.0)
+    target = targets.Classification("life_stage", [31, 51], NAMES, None, 0.0)
     prepare(test_faces=30, classes=True, target=target)
     metrics = headline(workspace)
     assert set(metrics["classification"]) == {"life_stage"}
@@ -107,7 +113,16 @@ def test_faces_with_classes_and_no_ages(workspace):
     predictions = pd.read_csv(workspace / "reports/predictions.csv")
     assert predictions["age"].isna().all()
     assert set(predictions["life_stage"]) == set(NAMES)
-    assert len(pd.read_csv(workspace / "reports/robustness.csv")) == 0
+    assert len(tables.read_evaluation()["robustness"]) == 0
+
+
+def test_classes_get_the_names_of_the_grouping_that_was_learned(workspace):
+    twin = {"boundaries": [31, 51], "names": ["early", "middle", "late"]}
+    target = targets.Classification("life_stage", [31, 51], NAMES, None, 0.0)
+    prepare(test_faces=30, classes=True, target=target)
+    edit_params({"groupings.age_group": twin})
+    assert set(headline(workspace)["classification"]) == {"life_stage"}
+    assert set(pd.read_csv(tables.PREDICTIONS)["predicted_life_stage"]) <= set(NAMES)
 
 
 def test_one_face_without_any_label(workspace):
@@ -117,7 +132,7 @@ def test_one_face_without_any_label(workspace):
     assert metrics["test"]["r2"] is None
     assert metrics["intervals"]["by_age"] == {"coverage": None, "mean_width": None}
     assert all(gap["worst"] is None for gap in metrics["subgroups"].values())
-    groups = pd.read_csv(workspace / "reports/subgroups.csv").set_index("grouping")
+    groups = tables.read_evaluation()["subgroups"].set_index("grouping")
     assert groups.loc["gender", "subgroup"] == "not given"
 
 

@@ -1,4 +1,4 @@
-"""HiResCAM on networks whose only evidence is known, the choice of faces, and the stage itself."""
+"""HiResCAM on networks that look where we know, the choice of faces, and the stage itself."""
 
 import hashlib
 import io
@@ -44,7 +44,7 @@ def network(backbone, weight=1.0, features=3):
     return built.eval()
 
 
-def heat(built, pixels):
+def attribution(built, pixels):
     layer = saliency.last_feature_map(built)
     assert layer is not None
     return saliency.hires_cam(built, TARGET, layer, pixels)
@@ -55,18 +55,18 @@ def face(brightness=200):
 
 
 @pytest.mark.parametrize("weight", [1.0, -1.0])
-def test_the_map_is_large_where_the_evidence_is_whatever_its_sign(weight):
-    found = heat(network(UpperLeft(), weight), face())[0].float()
+def test_the_map_is_large_where_the_network_looks_whatever_its_sign(weight):
+    found = attribution(network(UpperLeft(), weight), face())[0].float()
     assert found[:14, :14].min() == 255
     # Between the last cell that counts and the first that does not the map is interpolated.
     assert found[18:].max() == found[:, 18:].max() == 0
 
 
-def test_a_map_without_evidence_is_zero_everywhere():
+def test_a_map_without_attribution_is_zero_everywhere():
     pixels = torch.cat([face(0), face()])
-    found = heat(network(UpperLeft()), pixels)
+    found = attribution(network(UpperLeft()), pixels)
     assert found.amax(dim=(1, 2)).tolist() == [0, 255]
-    assert heat(network(UpperLeft(), weight=0.0), pixels).max() == 0
+    assert attribution(network(UpperLeft(), weight=0.0), pixels).max() == 0
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_convnext"])
@@ -74,10 +74,10 @@ def test_maps_have_the_size_of_the_input_and_repeat(model):
     torch.manual_seed(0)
     built = age_network.build(architecture(model=model, img_size=64)).eval()
     pixels = torch.randint(0, 255, (3, 40, 40, 3), dtype=torch.uint8)
-    found = heat(built, pixels)
+    found = attribution(built, pixels)
     assert (found.dtype, found.shape) == (torch.uint8, (3, 64, 64))
     assert found.amax(dim=(1, 2)).tolist() == [255, 255, 255]
-    assert torch.equal(found, heat(built, pixels))
+    assert torch.equal(found, attribution(built, pixels))
 
 
 def test_of_small_inputs_an_earlier_map_is_taken():
@@ -88,7 +88,7 @@ def test_of_small_inputs_an_earlier_map_is_taken():
 
 
 class Tokens(nn.Module):
-    """A backbone whose only stage leaves tokens."""
+    """A backbone whose only map is one of tokens."""
 
     feature_info = ({"module": "block", "num_chs": 8}, {"module": "gone", "num_chs": 8})
 
@@ -173,12 +173,12 @@ def test_the_stage_writes_a_map_for_each_face(workspace, faces, worst, typical):
     explain.main()
     content = (workspace / tables.SALIENCY).read_bytes()
     found = pd.read_parquet(tables.SALIENCY)
-    assert list(found.columns) == ["face", "kind", "heat"]
+    assert list(found.columns) == ["face", "kind", "attribution"]
     assert list(found["kind"]) == ["worst"] * worst + ["typical"] * typical
     errors = pd.read_csv("reports/predictions.csv").set_index("face")["error"]
     assert errors[found["face"].iloc[0]] == errors.max()
-    for heat_file in found["heat"]:
-        with Image.open(io.BytesIO(heat_file)) as image:
+    for file in found["attribution"]:
+        with Image.open(io.BytesIO(file)) as image:
             assert (image.format, image.mode, image.size) == ("PNG", "L", (IMG_SIZE, IMG_SIZE))
     explain.main()
     assert (workspace / tables.SALIENCY).read_bytes() == content
@@ -188,5 +188,5 @@ def test_the_stage_leaves_an_empty_table_where_there_is_no_map(workspace, capsys
     prepare(3, "test_vit", 160)
     explain.main()
     found = pd.read_parquet(tables.SALIENCY)
-    assert (len(found), list(found.columns)) == (0, ["face", "kind", "heat"])
+    assert (len(found), list(found.columns)) == (0, ["face", "kind", "attribution"])
     assert "test_vit has no feature map" in capsys.readouterr().out

@@ -28,9 +28,11 @@ NAMES = ("YOUNG", "MIDDLE", "OLD")
 GROUPS = ("<18", "18-40", "41-60", ">60")
 TARGETS: dict[str, targets.Target] = {
     "regression": small_model.REGRESSION,
-    "classification": targets.Classification((18, 41, 61), GROUPS, (8.0, 28.0, 50.0, 72.0), 0.0),
-    "other classes": targets.Classification((31, 51), NAMES, (20.0, 40.0, 65.0), 0.0),
-    "classes without ages": targets.Classification((31, 51), NAMES, None, 0.0),
+    "classification": targets.Classification(
+        "age_group", (18, 41, 61), GROUPS, (8.0, 28.0, 50.0, 72.0), 0.0
+    ),
+    "other classes": targets.Classification("life_stage", (31, 51), NAMES, (20.0, 40.0, 65.0), 0.0),
+    "classes without ages": targets.Classification("life_stage", (31, 51), NAMES, None, 0.0),
     "coral": targets.Ordinal("coral", 1, 80),
     "corn": targets.Ordinal("corn", 1, 80),
     "distribution": targets.Distribution("dldl", -5, 95, 2.0),
@@ -79,7 +81,7 @@ def test_an_ensemble_with_mirror_images(workspace):
     same(small_model.REGRESSION, members=2, hflip_tta=True)
 
 
-@pytest.mark.parametrize(("side", "px"), [(200, 112), (128, 64), (64, 64), (48, 96)])
+@pytest.mark.parametrize(("side", "img_size"), [(200, 112), (128, 64), (64, 64), (48, 96)])
 def test_pixels_are_resized_to_the_very_level(side: int, img_size: int):
     pixels = torch.from_numpy(
         np.stack([images.square(images.decode(photo(n, (side, side))), side) for n in range(4)])

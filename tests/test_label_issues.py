@@ -112,8 +112,6 @@ def ranked(workspace) -> pd.DataFrame:
 def test_the_stage_ranks_every_face_and_drops_none(workspace, ranked):
     assert set(ranked["face"]) == set(tables.read_faces()["face"])
     assert ranked["issue_score"].is_monotonic_decreasing
-    listed = pd.read_csv(workspace / "reports/label_issues.csv")
-    assert list(listed["face"]) == list(ranked["face"].head(round(0.06 * len(ranked))))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1])

@@ -231,7 +231,7 @@ def test_over_a_network_it_says_so(page, address):
 
 
 def test_a_model_of_age_groups_shows_these(tab, tmp_path, folder):
-    groups = Classification([31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
+    groups = Classification("life_stage", [31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
     with running(write_model(tmp_path, groups)) as address:
         tab.open(address, 390)
         choose(tab, folder / "photograph.jpg")

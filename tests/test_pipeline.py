@@ -189,7 +189,7 @@ def test_an_experiment_with_another_model_is_tracked_under_its_name(repository, 
     )
     compared = call(sys.executable, "src/compare.py", "HEAD", "small", cwd=repository).stdout
     assert compared.startswith("### `small` (")
-    assert "groups of the same picture or person" in compared
+    assert "clusters of the same picture or person" in compared
     assert "differ**" not in compared
 
 

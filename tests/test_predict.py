@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import small_model
 import torch
-from conftest import ROOT, photo
+from conftest import ROOT, edit_params, photo
 
 import predict
 from faceage.core import images
@@ -158,22 +158,35 @@ def test_many_files_keep_their_order_and_few_are_held(album, monkeypatch):
 
 def test_estimates_are_those_of_the_evaluation(album):
     """One way from a file to the network: what evaluate measured is what people get."""
-    from faceage.evaluation import assessment
     from faceage.networks import forward
 
     model, target = saved_model.load()
     pixels = np.stack([images.square(images.decode(photo(n)), small_model.SIDE) for n in range(9)])
     logits = forward.predict(model, torch.from_numpy(pixels), torch.float32)
     found = TorchPredictor().estimate(pixels)
-    np.testing.assert_array_equal(found.age, assessment.ages(target, logits))
+    np.testing.assert_array_equal(found.age, target.age(logits).numpy().astype(float))
 
 
 def test_classes_without_ages_have_a_group_alone(album, monkeypatch, capsys):
     names = ("YOUNG", "MIDDLE", "OLD")
-    small_model.write(targets.Classification((31, 51), names, None, 0.0))
+    small_model.write(targets.Classification("life_stage", (31, 51), names, None, 0.0))
     rows = read(asked(monkeypatch, capsys, "--csv", "album")[1])
     assert {row["age_group"] for row in rows} <= set(names)
     assert {row["age"] + row["low"] + row["high"] for row in rows} == {""}
+
+
+def test_groups_are_of_the_grouping_that_was_learned_and_not_of_its_twin(album):
+    twin = {"boundaries": [31, 51], "names": ["early", "middle", "late"]}
+    edit_params({"groupings.age_group": twin})
+    names = ("YOUNG", "MIDDLE", "OLD")
+    small_model.write(targets.Classification("life_stage", (31, 51), names, None, 0.0))
+    found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
+    assert set(found.age_group) <= set(names)
+    # With ages faces are put into age_group by their age, whatever else was learned.
+    centres = (60.0, 60.0, 60.0)
+    small_model.write(targets.Classification("life_stage", (31, 51), names, centres, 0.0))
+    found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
+    assert set(found.age_group) == {"late"}
 
 
 def test_a_distribution_comes_with_the_age(album):

@@ -26,7 +26,7 @@ from faceage.reporting import gallery, labels, page, results, themes
 BANNER = '<p class="banner" id="synthetic">'
 CHARTS = {
     "age_checks",
-    "ages_by_group",
+    "ages_by_subgroup",
     "ages_by_split",
     "confusion_decade",
     "confusion_age_group",
@@ -83,6 +83,12 @@ def test_leaves_what_dvc_expects(made):
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]
     for entry in stage["outs"]:
         assert all((made / path).exists() for path in entry)
+
+
+def test_lists_the_worst_label_issues(made, found):
+    listed = pd.read_csv(made / "reports/label_issues.csv")
+    worst = found.label_issues.head(round(0.06 * len(found.label_issues)))
+    assert list(listed["face"]) == list(worst["face"])
 
 
 def test_two_runs_give_the_same_bytes(made, tmp_path, monkeypatch):
@@ -176,7 +182,7 @@ def test_model_card_has_the_sections_of_the_paper_and_whole_tables(card, found):
     for table in re.findall(r"(?:^\|.*\n)+", card, re.MULTILINE):
         columns = {len(re.split(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(columns) == 1, table
-    for _, row in found.subgroups.iterrows():
+    for _, row in found.tables["subgroups"].iterrows():
         assert f"| {labels.people(row['grouping'], row['subgroup'])}" in card
 
 

@@ -66,7 +66,7 @@ def test_classes_are_in_the_order_of_age_and_carry_their_ages(found, settings):
 
 
 def test_axes_show_ages_and_titles_say_how_many(found):
-    drawn = ages.error_by_age(found.decades, 4.0, found.test_faces, themes.LIGHT)
+    drawn = ages.error_by_age(found.tables["decades"], 4.0, found.test_faces, themes.LIGHT)
     assert ticks(drawn.axes[1].xaxis)[0].startswith(f"0{labels.EN_DASH}9\nn=")
     assert drawn.axes[0].get_title() == "Error by age (n = 36 synthetic test faces)"
     assert drawn.axes[0].get_ylabel() == "mean absolute error (years)"
@@ -90,7 +90,7 @@ def test_people_are_counted_by_name(found):
 
 
 def test_subgroups_stand_at_their_error_and_few_faces_are_paler(found):
-    groups = found.subgroups
+    groups = found.tables["subgroups"]
     drawn = reliability.subgroups(groups, 5.0, "faces", themes.LIGHT)
     gender = groups[groups["grouping"] == "gender"]
     lines = [line for line in drawn.axes[0].get_lines() if line.get_marker() == "o"]
@@ -106,16 +106,18 @@ def test_subgroups_stand_at_their_error_and_few_faces_are_paler(found):
 
 
 def test_range_of_chance_is_wider_for_fewer_faces(found):
-    drawn = reliability.coverage(found.coverage, 0.9, "faces", themes.LIGHT)
+    drawn = reliability.coverage(found.tables["coverage"], 0.9, "faces", themes.LIGHT)
     widths = [bar.get_extents().width for bar in drawn.axes[0].patches]
-    sizes = found.coverage.loc[found.coverage["method"] == "plain", "n"].tolist()
+    sizes = (
+        found.tables["coverage"].loc[found.tables["coverage"]["method"] == "plain", "n"].tolist()
+    )
     assert len(widths) == len(sizes)
     assert widths[0] == min(widths)
     assert sizes[0] == max(sizes)
 
 
 def test_what_hurts_most_is_at_the_top(found):
-    drawn = reliability.robustness(found.robustness, "faces", themes.LIGHT)
+    drawn = reliability.robustness(found.tables["robustness"], "faces", themes.LIGHT)
     assert ticks(drawn.axes[0].yaxis) == [*reversed(report_inputs.CORRUPTIONS)]
 
 

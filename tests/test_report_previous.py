@@ -66,7 +66,7 @@ def test_other_faces_are_told(repository):
     assert not before.same_faces
 
 
-def test_neither_new_measures_nor_intervals_nor_rounding_make_another_run(repository):
+def test_neither_new_metrics_nor_intervals_nor_rounding_make_another_run(repository):
     results(6.0)
     commit()
     metrics = results(6.00004, balanced_mae=7.0)
@@ -95,7 +95,7 @@ def test_there_is_none_without_git(tmp_path, monkeypatch):
 
 def test_differences_are_now_minus_then_shares_in_points():
     then = {"mae": 6.0, "cs5": 0.5, "r2": None}
-    now = {key: None for key, *_ in metric_rows.MEASURES} | {"mae": 5.0, "cs5": 0.6, "r2": 0.8}
+    now = {key: None for key, *_ in metric_rows.METRICS} | {"mae": 5.0, "cs5": 0.6, "r2": 0.8}
     rows = metric_rows.with_previous(now, previous.Previous("c", then, [], True))
     assert [row[1:] for row in rows] == [
         ("5.00", "6.00", "\N{MINUS SIGN}1.00"),

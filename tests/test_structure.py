@@ -100,6 +100,16 @@ def test_training_does_not_wait_for_label_issues():
     assert content["train"]["split"] in STAGES["split"]["outs"]
 
 
+def test_every_plot_that_dvc_shows_has_been_asked_for():
+    """It shows each file among the plots of a stage; if it is told no more, the last column."""
+    shown = [plot for stage in STAGES.values() for plot in stage.get("plots", [])]
+    for plot in shown:
+        ((path, asked),) = plot.items()
+        assert {"title", "x", "y"} <= set(asked), path
+    shown += yaml.safe_load((SRC.parent / "dvc.yaml").read_text())["plots"]
+    assert len(shown) <= 8
+
+
 def views_loaded(stage: str) -> set[str]:
     """Names given to `load(...)` in the stage's script."""
     tree = ast.parse((SRC / f"{stage}.py").read_text())

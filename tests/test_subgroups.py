@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import per_face
+from conftest import errors_of
 
 from faceage.evaluation import subgroups
 from faceage.evaluation.bootstrap import Resamples
@@ -16,12 +16,12 @@ def tables(age, error, gender, race=None, smallest=30):
     age = np.asarray(age, dtype=float)
     race = [0] * len(age) if race is None else race
     labels = subgroups.labels(pd.DataFrame({"gender": gender, "race": race}, dtype="Int8"))
-    faces = per_face(age, age + error, [18])
+    errors = errors_of(age, age + error, [18])
     resamples = Resamples(pd.Series(np.arange(len(age))), 200, seed=0)
-    return labels, subgroups.by_group(faces, labels, resamples, smallest)
+    return labels, subgroups.by_subgroup(errors, labels, resamples, smallest)
 
 
-def test_missing_labels_are_a_group_of_their_own():
+def test_missing_labels_are_a_subgroup_of_their_own():
     labels, table = tables([20, 30, 40], 1, [0, 1, None], [2, None, None])
     assert list(labels["gender"]) == ["male", "female", "not given"]
     assert list(labels["gender_race"]) == [
@@ -36,7 +36,7 @@ def test_missing_labels_are_a_group_of_their_own():
     }
 
 
-def test_groups_have_their_own_error_and_interval():
+def test_subgroups_have_their_own_error_and_interval():
     gender = np.repeat([0, 1], 100)
     error = np.where(gender == 0, 2.0, -5.0) + RNG.normal(0, 0.1, 200)
     _, table = tables(RNG.integers(0, 90, 200), error, gender)
@@ -70,12 +70,12 @@ def test_a_gap_at_every_age_stays():
 
 def test_standardising_with_the_own_ages_changes_nothing():
     age = RNG.integers(0, 90, 400).astype(float)
-    faces = per_face(age, age + RNG.normal(0, 5, 400), [18])
-    standardised = subgroups.age_standardised_mae(faces, faces["age"])
-    assert standardised == pytest.approx(faces["absolute"].mean())
+    errors = errors_of(age, age + RNG.normal(0, 5, 400), [18])
+    standardised = subgroups.age_standardised_mae(errors, errors["age"])
+    assert standardised == pytest.approx(errors["absolute"].mean())
 
 
-def test_a_small_group_is_shown_but_never_the_worst():
+def test_a_small_subgroup_is_shown_but_never_the_worst():
     gender = [0] * 40 + [1] * 29
     error = np.where(np.array(gender) == 0, 1.0, 50.0)
     _, table = tables(np.full(69, 30), error, gender)
@@ -87,7 +87,7 @@ def test_a_small_group_is_shown_but_never_the_worst():
 
 
 @pytest.mark.parametrize("gender", [[0] * 50, [None] * 50, [1]])
-def test_one_group_alone_has_no_gap(gender):
+def test_one_subgroup_alone_has_no_gap(gender):
     _, table = tables(np.full(len(gender), 30), 2.0, gender, [None] * len(gender))
     assert set(table["grouping"]) == {"gender", "race", "gender_race"}
     assert (table["mae"] == 2).all()

@@ -102,13 +102,14 @@ SPLIT = pa.DataFrameSchema(
 )
 
 
-# Of what else is in it, which depends on what the model estimates, nothing is said.
+# Of what else is in it, which depends on what the model predicts, nothing is said. Runs to compare
+# with may be of a time when it had neither path nor cluster.
 PREDICTIONS = pa.DataFrameSchema(
     {
         "face": pa.Column(checks=_hash(), unique=True),
-        "path": pa.Column(),
+        "path": pa.Column(required=False),
         "age": pa.Column(checks=_between(0, 150, " years"), nullable=True),
-        "cluster": pa.Column(checks=_hash()),
+        "cluster": pa.Column(checks=_hash(), required=False),
         "predicted": pa.Column(checks=_not_negative(), required=False),
         "low": pa.Column(checks=_not_negative(), nullable=True, required=False),
         "high": pa.Column(checks=_not_negative(), nullable=True, required=False),

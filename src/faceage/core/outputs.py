@@ -58,6 +58,17 @@ def write_csv(path: str | Path, table: pd.DataFrame) -> None:
         table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
 
 
+def write_rows(path: str | Path, table: pd.DataFrame) -> None:
+    """Write `table` as a JSON list, a row in each line, floats with 6 significant digits.
+
+    What is missing is null, as JSON has no other word for it.
+    """
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    lines = ",\n".join(json.dumps(_rounded(row), allow_nan=False) for row in rows)
+    with atomic_write(path) as part:
+        part.write_text(f"[\n{lines}\n]\n" if rows else "[]\n")
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}

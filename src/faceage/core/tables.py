@@ -1,17 +1,20 @@
 """The tables between the stages: who writes which columns, and how faces are read back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pandas.errors import EmptyDataError, ParserError
 from pandera.pandas import DataFrameSchema
 
 from faceage.core import contracts
-from faceage.core.contracts import SPLITS
-from faceage.core.outputs import atomic_write, write_csv
+from faceage.core.contracts import SPLITS, ContractBroken
+from faceage.core.outputs import atomic_folder, atomic_write, write_csv, write_rows
+from faceage.core.script import UserError
 
 FACES = Path("data/faces.parquet")
 REJECTED = Path("data/rejected.csv")
@@ -21,6 +24,7 @@ CLEAN_SPLIT = Path("data/clean_split.csv")
 LABEL_ISSUES = Path("data/label_issues.csv")
 SALIENCY = Path("data/saliency.parquet")
 PREDICTIONS = Path("reports/predictions.csv")
+EVALUATION = Path("reports/tables")
 
 __all__ = ["SPLITS"]
 
@@ -49,8 +53,8 @@ SALIENCY_SCHEMA = pa.schema(
         ("face", pa.string()),
         ("kind", pa.string()),  # worst or typical
         # PNG file, 8-bit greyscale, as large as the network's input and in place over the face's
-        # central square; 255 where this face's evidence is strongest
-        ("heat", pa.binary()),
+        # central square; 255 where this face's attribution is strongest
+        ("attribution", pa.binary()),
     ]
 )
 ROW_GROUP = 1024
@@ -101,11 +105,55 @@ def write_predictions(faces: pd.DataFrame) -> None:
     write_csv(PREDICTIONS, contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS))
 
 
-def read_predictions() -> pd.DataFrame:
-    """All rows of predictions.csv; a gender or race that is not given is an empty text."""
-    missing = {name: [""] for name in ("age", "low", "high", "low_plain", "high_plain")}
-    faces = pd.read_csv(PREDICTIONS, keep_default_na=False, na_values=missing)
-    return contracts.check(faces, contracts.PREDICTIONS, PREDICTIONS)
+def read_predictions(source: Path | str = PREDICTIONS, where: object = None) -> pd.DataFrame:
+    """All rows of a predictions.csv; a gender or race that is not given is an empty text.
+
+    Parameters
+    ----------
+    source : its path, or its text
+    where : what messages call it, unless that is its path
+
+    Raises
+    ------
+    ContractBroken
+        If it is no such table.
+    """
+    where = where or source
+    file = source if isinstance(source, Path) else io.StringIO(source)
+    missing = {
+        name: [""] for name in ("age", "predicted", "low", "high", "low_plain", "high_plain")
+    }
+    text = {"face": str, "cluster": str}
+    try:
+        faces = pd.read_csv(file, keep_default_na=False, na_values=missing, dtype=text)
+        whole = isinstance(faces.index, pd.RangeIndex)  # fields without a column become an index
+    except (EmptyDataError, ParserError):
+        whole = False
+    if not whole:
+        raise ContractBroken(f"{where}: this is no table; {contracts.MEND}")
+    return contracts.check(faces, contracts.PREDICTIONS, where)
+
+
+def write_evaluation(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write the tables of `evaluate`, a file each, in place of those that were there.
+
+    As JSON, because the folder is among DVC's metrics (see dvc.yaml): of JSON it shows numbers by
+    name and passes over lists, of CSV it would show the text.
+    """
+    with atomic_folder(EVALUATION) as folder:
+        for name, table in tables.items():
+            write_rows(folder / f"{name}.json", table)
+
+
+def read_evaluation() -> dict[str, pd.DataFrame]:
+    """The tables of `evaluate` by name.
+
+    Raises
+    ------
+    UserError
+        If one of them is damaged.
+    """
+    return {path.stem: _read_rows(path) for path in sorted(EVALUATION.iterdir())}
 
 
 def read_saliency() -> pd.DataFrame:
@@ -173,6 +221,13 @@ def _without_bytes(table: pa.Table) -> pd.DataFrame:
     """The columns of faces.parquet as `read_faces` gives them, of a table in memory."""
     paths = table.column("image").combine_chunks().field("path")
     return table.drop_columns("image").append_column("path", paths).to_pandas()
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_json(path, orient="records", convert_dates=False, precise_float=True)
+    except ValueError:
+        raise UserError(f"{path} is damaged: `dvc repro` makes it anew") from None
 
 
 def _write(path: Path, contract: DataFrameSchema, rows: Sequence[tuple[str, ...]]) -> None:

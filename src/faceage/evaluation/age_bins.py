@@ -1,7 +1,7 @@
 """Ages put into bins: decades, named age groups, and decades merged until each holds enough faces.
 
 Bins are given by their boundaries, the first age of each bin but the first: [18, 41] stands for
-under 18, 18 to 40, 41 and over. An estimate is rounded down to whole years, as ages are.
+under 18, 18 to 40, 41 and over. A predicted age is rounded down to whole years, as ages are.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Age checks, as NIST reports them: Face Analysis Technology Evaluation, NIST IR 8525 (2024).
 
-A shop that must not sell to minors lets an estimate at or above a threshold pass and asks the
+A shop that must not sell to minors lets a predicted age at or above a threshold pass and asks the
 others for a document: "Challenge 25" has the threshold 25. Two things can go wrong: a minor passes
 (false positive), an adult is turned away.
 """
@@ -15,15 +15,11 @@ CHALLENGE = 25  # the threshold that shops use, in years
 AGES = range(18, 31)  # thresholds, and the single ages whose errors matter there
 
 
-THRESHOLD_COLUMNS = ("threshold", "false_positive_rate", "adults_turned_away")
-AGE_COLUMNS = ("age", "n", "mae")
-
-
 def by_threshold(age: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """Error rates of "at least 18" for each threshold of `AGES`: reports/age_checks.csv.
+    """Error rates of "at least 18" for each threshold of `AGES`: table `age_checks`.
 
-    false_positive_rate: share of the minors estimated at or above the threshold;
-    adults_turned_away: share of the adults estimated below it. A rate of nobody is not a number.
+    false_positive_rate: share of the minors predicted at or above the threshold;
+    adults_turned_away: share of the adults predicted below it. A rate of nobody is not a number.
 
     Parameters
     ----------
@@ -41,7 +37,7 @@ def by_threshold(age: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
 
 
 def by_single_age(age: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """Number of faces and MAE, in years, of each single age of `AGES`: reports/ages_18_30.csv."""
+    """Number of faces and MAE, in years, of each single age of `AGES`: table `ages_18_30`."""
     absolute = pd.Series(np.abs(predicted - age))
     parts = {years: absolute[age == years] for years in AGES}
     return pd.DataFrame(

@@ -1,6 +1,8 @@
-"""All that is measured of a model on the test set, put together: headline and tables."""
+"""All that is measured of a model on the test set: predictions, tables and headline."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,6 @@ import pandas as pd
 from torch import Tensor
 
 from faceage.core.params import EvaluateParams
-from faceage.core.settings import Grouping
 from faceage.evaluation import (
     age_checks,
     classification,
@@ -22,169 +23,176 @@ from faceage.evaluation.age_bins import decade_names
 from faceage.evaluation.bootstrap import Resamples
 from faceage.networks.targets import Target
 
-# Columns of the tables; one that cannot be had is written without rows.
-TABLES = {
-    "decades": ("decade", *metrics.COLUMNS),
-    "subgroups": subgroups.COLUMNS,
-    "age_checks": age_checks.THRESHOLD_COLUMNS,
-    "ages_18_30": age_checks.AGE_COLUMNS,
-    "coverage": conformal.COLUMNS,
-    "classification": classification.COLUMNS,
-    "distribution": distributions.COLUMNS,
-    "robustness": robustness.COLUMNS,
-}
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model says about the faces of val and test, and what all metrics are made of.
 
-@dataclass
-class Measured:
-    """The headline, the tables that could be had, and what makes intervals out of estimates."""
-
-    headline: dict[str, Any]
-    predictions: pd.DataFrame
-    tables: dict[str, pd.DataFrame]
-    conformal: dict[str, Any]
-
-
-def of_ages(
-    params: EvaluateParams,
-    splits: dict[str, pd.DataFrame],
-    target: Target,
-    logits: dict[str, Tensor],
-    baselines: dict[str, np.ndarray],
-) -> Measured:
-    """Measure estimated ages, and the classes that follow from them.
-
-    Parameters
-    ----------
-    splits : tables of the faces of `val` and `test`
-    logits : of the same faces (n, outputs)
-    baselines : ages, in years, that each baseline gives to the test faces (n,)
+    splits: the faces of train, val and test; logits: of val and test, (n, outputs). Where the
+    faces have ages there are also baselines: the ages, in years, that each predicts for the test
+    faces, (n,); corrupted: `robustness.predict`.
     """
-    settings, groupings, val, test = (
-        params.evaluate,
-        params.groupings,
-        splits["val"],
-        splits["test"],
-    )
-    age = test["age"].to_numpy(dtype=float)
-    labels = subgroups.labels(test)
-    predicted = ages(target, logits["test"])
-    resamples = Resamples(test["cluster"], settings.bootstrap, params.seed)
 
-    classes = classification.classes(age, predicted, groupings, target.classes(logits["test"]))
-    errors = {"model": metrics.per_face(age, predicted, right(classes["age_group"]))}
-    for name, estimate in baselines.items():
-        guessed = classification.classes(age, estimate, groupings, None)
-        errors[name] = metrics.per_face(age, estimate, right(guessed["age_group"]))
-    measures = {name: metrics.measure(each, resamples) for name, each in errors.items()}
-    decades = metrics.by_decade(errors["model"], resamples)
-    groups = subgroups.by_group(errors["model"], labels, resamples, settings.min_subgroup)
+    params: EvaluateParams
+    splits: Mapping[str, pd.DataFrame]
+    target: Target
+    logits: Mapping[str, Tensor]
+    baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
+    corrupted: robustness.Corrupted | None = None
 
-    thresholds = age_checks.by_threshold(age, predicted)
-    single_ages = age_checks.by_single_age(age, predicted)
-    scores = classification.by_grouping(classes)
+    @property
+    def test(self) -> pd.DataFrame:
+        """The test faces."""
+        return self.splits["test"]
 
-    calibration = conformal.Calibration.fit(
-        val["age"].to_numpy(dtype=float), ages(target, logits["val"]), settings.coverage
-    )
-    intervals = calibration.intervals(predicted)
-    coverage = conformal.coverage_by_group(age, intervals, labels)
+    @property
+    def has_ages(self) -> bool:
+        """Whether the faces have ages; if not, they have classes."""
+        return bool(self.test["age"].notna().all())
 
-    headline = {
-        "test": measures.pop("model"),
-        "baselines": measures,
-        "decades": dict(zip(decades["decade"], decades["mae"], strict=True)),
-        "older": metrics.of_older(errors["model"], resamples),
-        "subgroups": subgroups.gaps(groups),
-        "age_checks": age_checks.summary(age, thresholds, single_ages),
-        "intervals": conformal.summary(coverage),
-        "classification": classification.summary(scores),
+    @cached_property
+    def age(self) -> np.ndarray:
+        """True ages of the test faces, in years (n,)."""
+        return self.test["age"].to_numpy(dtype=float)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """Predicted ages of the test faces, in years (n,)."""
+        return self._ages("test")
+
+    @cached_property
+    def classes(self) -> classification.Classes:
+        """True and predicted classes of the test faces, by grouping."""
+        learned = self.target.classes(self.logits["test"])
+        if self.has_ages:
+            return classification.of_ages(self.age, self.predicted, self.params.groupings, learned)
+        assert learned, "the stage train refuses other targets for such faces"
+        return classification.of_labels(self.test["age_class"], self.params.groupings, learned)
+
+    @cached_property
+    def distribution(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Whole years (k,) and how probable each is for the test faces (n, k), if predicted."""
+        found = self.target.distribution(self.logits["test"])
+        return (found[0].numpy(), found[1].numpy()) if found else None
+
+    @cached_property
+    def resamples(self) -> Resamples:
+        """What all intervals of metrics come from."""
+        return Resamples(self.test["cluster"], self.params.evaluate.bootstrap, self.params.seed)
+
+    @cached_property
+    def errors(self) -> pd.DataFrame:
+        """Errors of the model, a row a test face."""
+        return metrics.errors(self.age, self.predicted, self.classes["age_group"])
+
+    def errors_of(self, baseline: np.ndarray) -> pd.DataFrame:
+        """Errors of ages that a baseline predicts, (n,) in years."""
+        classes = classification.of_ages(self.age, baseline, self.params.groupings, None)
+        return metrics.errors(self.age, baseline, classes["age_group"])
+
+    @cached_property
+    def people(self) -> pd.DataFrame:
+        """Gender, ethnicity and both of the test faces, by name."""
+        return subgroups.labels(self.test)
+
+    @cached_property
+    def calibration(self) -> conformal.Calibration:
+        """Intervals, calibrated on the validation faces."""
+        age = self.splits["val"]["age"].to_numpy(dtype=float)
+        return conformal.Calibration.fit(age, self._ages("val"), self.params.evaluate.coverage)
+
+    @cached_property
+    def intervals(self) -> pd.DataFrame:
+        """Prediction intervals of the test faces."""
+        return self.calibration.intervals(self.predicted)
+
+    def _ages(self, split: str) -> np.ndarray:
+        return self.target.age(self.logits[split]).numpy().astype(float)
+
+
+# A table a line: `evaluate` writes it to reports/tables/, the report finds it by its name.
+TABLES: dict[str, Callable[[Evaluation], pd.DataFrame]] = {
+    "decades": lambda e: metrics.by_decade(e.errors, e.resamples),
+    "subgroups": lambda e: subgroups.by_subgroup(
+        e.errors, e.people, e.resamples, e.params.evaluate.min_subgroup
+    ),
+    "age_checks": lambda e: age_checks.by_threshold(e.age, e.predicted),
+    "ages_18_30": lambda e: age_checks.by_single_age(e.age, e.predicted),
+    "coverage": lambda e: conformal.coverage_by_subgroup(e.age, e.intervals, e.people),
+    "classification": lambda e: classification.by_grouping(e.classes),
+    "distribution": lambda e: distributions.by_level(e.age, e.distribution),
+    "robustness": lambda e: robustness.by_corruption(e.corrupted),
+}
+WITHOUT_AGES = {"classification"}
+
+
+def all_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
+    """Every table by its name; an empty one where it needs ages and there are none."""
+    return {
+        name: table(evaluation) if evaluation.has_ages or name in WITHOUT_AGES else pd.DataFrame()
+        for name, table in TABLES.items()
     }
-    measured = {
-        "decades": decades,
-        "subgroups": groups,
-        "age_checks": thresholds,
-        "ages_18_30": single_ages,
-        "coverage": coverage,
+
+
+def headline(evaluation: Evaluation, tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """The metrics of reports/metrics.json."""
+    e = evaluation
+    scores = classification.summary(tables["classification"])
+    if not e.has_ages:
+        return {"test": accuracy(e), "classification": scores}
+    decades = tables["decades"]
+    found = {
+        "test": metrics.compute(e.errors, e.resamples),
+        "baselines": {
+            name: metrics.compute(e.errors_of(predicted), e.resamples)
+            for name, predicted in e.baselines.items()
+        },
+        "decades": dict(zip(decades["decade"], decades["mae"], strict=True)),
+        "older": metrics.of_older(e.errors, e.resamples),
+        "subgroups": subgroups.gaps(tables["subgroups"]),
+        "age_checks": age_checks.summary(e.age, tables["age_checks"], tables["ages_18_30"]),
+        "intervals": conformal.summary(tables["coverage"]),
         "classification": scores,
     }
-    if distribution := target.distribution(logits["test"]):
-        years, probabilities = (tensor.numpy() for tensor in distribution)
-        levels = distributions.by_level(age, years, probabilities)
-        measured["distribution"] = levels
-        score = distributions.crps(age, years, probabilities)
-        headline["distribution"] = distributions.summary(levels, score)
-    faces = predictions(test, predicted, intervals, classes, groupings)
-    return Measured(headline, faces, measured, calibration.as_dict())
+    if e.distribution:
+        score = distributions.crps(e.age, *e.distribution)
+        found["distribution"] = distributions.summary(tables["distribution"], score)
+    return found | {"robustness": robustness.summary(tables["robustness"])}
 
 
-def of_classes(
-    params: EvaluateParams,
-    splits: dict[str, pd.DataFrame],
-    target: Target,
-    logits: dict[str, Tensor],
-) -> Measured:
-    """Measure classes alone, where no face has an age."""
-    test, found = splits["test"], target.classes(logits["test"])
-    assert found, "the stage train refuses other targets for such faces"
-    boundaries, estimated = list(found[0]), found[1].numpy()
-    name = next(n for n, grouping in params.groupings.items() if grouping.boundaries == boundaries)
-    number = {group: k for k, group in enumerate(params.groupings[name].names)}
-    true = test["age_class"].map(number).to_numpy()
-    classes = {name: (true, estimated)}
-    scores = classification.by_grouping(classes)
-    resamples = Resamples(test["cluster"], params.evaluate.bootstrap, params.seed)
-    commonest = splits["train"]["age_class"].mode()[0]
-    measures: dict[str, Any] = {"n": len(test)}
-    for measure, hits in {
-        "accuracy": true == estimated,
-        "commonest": true == number[commonest],  # what always answering it would get
-    }.items():
-        low, high = resamples.interval_of_mean(hits)
-        measures |= {measure: float(hits.mean()), f"{measure}_low": low, f"{measure}_high": high}
-    headline = {"test": measures, "classification": classification.summary(scores)}
-    faces = predictions(test, None, pd.DataFrame(index=test.index), classes, params.groupings)
-    return Measured(headline, faces, {"classification": scores}, {})
+def accuracy(evaluation: Evaluation) -> dict[str, Any]:
+    """Accuracy of a model of classes, and of always answering the commonest training class."""
+    ((name, (true, predicted)),) = evaluation.classes.items()
+    commonest = evaluation.splits["train"]["age_class"].mode()[0]
+    number = evaluation.params.groupings[name].names.index(commonest)
+    found: dict[str, Any] = {"n": len(true)}
+    for metric, hits in {"accuracy": true == predicted, "commonest": true == number}.items():
+        low, high = evaluation.resamples.interval_of_mean(hits)
+        found |= {metric: float(hits.mean()), f"{metric}_low": low, f"{metric}_high": high}
+    return found
 
 
-def ages(target: Target, logits: Tensor) -> np.ndarray:
-    """Ages, in years, that the logits stand for."""
-    return target.age(logits).numpy().astype(float)
-
-
-def right(classes: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Whether each estimated class is the true one."""
-    true, estimated = classes
-    return true == estimated
-
-
-def predictions(
-    test: pd.DataFrame,
-    predicted: np.ndarray | None,
-    intervals: pd.DataFrame,
-    classes: classification.Classes,
-    groupings: dict[str, Grouping],
-) -> pd.DataFrame:
+def predictions(evaluation: Evaluation) -> pd.DataFrame:
     """One row a test face, codes written out: reports/predictions.csv.
 
-    `cluster` is that of the split, the smallest `face` among them;
-    `age_group` is the group of ages.
+    `cluster` is that of the split; a grouping has its name as a column for the true group, and one
+    with `predicted_` before it.
     """
-    names = subgroups.labels(test).replace(subgroups.NOT_GIVEN, None)
-    table = test[["face", "path", "age"]].assign(
-        cluster=test["cluster"], gender=names["gender"], race=names["race"]
+    e = evaluation
+    names = e.people.replace(subgroups.NOT_GIVEN, None)
+    table = e.test[["face", "path", "age", "cluster"]].assign(
+        gender=names["gender"], race=names["race"]
     )
-    if predicted is not None:
-        age = test["age"].to_numpy(dtype=float)
+    if e.has_ages:
         table = table.assign(
-            predicted=predicted,
-            error=predicted - age,
-            decade=decade_names(age),
-            predicted_decade=decade_names(predicted),
-            **intervals,
+            predicted=e.predicted,
+            error=e.predicted - e.age,
+            decade=decade_names(e.age),
+            predicted_decade=decade_names(e.predicted),
+            **e.intervals,
         )
-    for name, grouping in groupings.items():
-        if name in classes:
+    for name, grouping in e.params.groupings.items():
+        if name in e.classes:
             groups = np.array(grouping.names)
-            table[name], table[f"predicted_{name}"] = (groups[k] for k in classes[name])
+            table[name], table[f"predicted_{name}"] = (groups[k] for k in e.classes[name])
     return table.sort_values("face")

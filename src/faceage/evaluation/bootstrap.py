@@ -1,7 +1,7 @@
 """The cluster bootstrap: whole clusters of near-duplicates drawn with replacement.
 
 Faces of one cluster are not independent, so clusters are drawn and not faces (Field & Welsh 2007).
-Every measure with an interval is a function of sums over faces, so a resample costs a product of
+Every metric with an interval is a function of sums over faces, so a resample costs a product of
 counts and sums a cluster instead of a pass over the faces. All intervals of an evaluation come from
 the same draws.
 """
@@ -55,6 +55,6 @@ class Resamples:
 
 
 def interval(draws: pd.Series) -> tuple[float, float]:
-    """Percentile interval of a measure; resamples in which it could not be had are left out."""
+    """Percentile interval of a metric; resamples in which it could not be had are left out."""
     low, high = draws.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

@@ -2,7 +2,7 @@
 
 A face that is hard for one model is hard for the other, so the differences between the absolute
 errors of the same face vary less than the errors do, and their mean is known more exactly than two
-intervals side by side can tell. Groups of near-duplicates are resampled, not faces: see
+intervals side by side can tell. Clusters of near-duplicates are resampled, not faces: see
 `faceage.evaluation.bootstrap`.
 """
 
@@ -27,7 +27,7 @@ LABELS = ("gender", "race")
 class Difference:
     """MAE of run B minus that of run A, on the same faces.
 
-    n: faces; clusters: groups of near-duplicates that they are in; mae_a, mae_b, difference and
+    n: faces; clusters: those of near-duplicates that they are in; mae_a, mae_b, difference and
     low, high, its 95% interval: years; enough: whether there are so many clusters that the interval
     can be trusted.
     """
@@ -55,14 +55,14 @@ class Difference:
 class Comparison:
     """What `compare` found.
 
-    overall: of all faces compared; groups: by grouping (gender, race, decade, age_group) and the
-    group's name; n_a, n_b, shared: faces of A's and of B's test set, and of both; conflicting:
-    shared faces left out because their true ages differ; relabelled: compared faces whose gender or
-    ethnicity differs; clustered: whether near-duplicates are known.
+    overall: of all faces compared; subgroups: by grouping (gender, race, decade, age_group) and
+    the subgroup's name; n_a, n_b, shared: faces of A's and of B's test set, and of both;
+    conflicting: shared faces left out because their true ages differ; relabelled: compared faces
+    whose gender or ethnicity differs; clustered: whether near-duplicates are known.
     """
 
     overall: Difference
-    groups: dict[tuple[str, str], Difference]
+    subgroups: dict[tuple[str, str], Difference]
     n_a: int
     n_b: int
     shared: int
@@ -77,7 +77,7 @@ def compare(
     """Compare the absolute errors of two runs on the faces that both have.
 
     Faces whose true ages differ between the runs are left out, since their errors would differ by
-    their labels. Groups are named as in B. Clusters come from B, or else from A; if neither has
+    their labels. Subgroups are named as in B. Clusters come from B, or else from A; if neither has
     them, every face is taken as a cluster of its own.
 
     Parameters
@@ -90,7 +90,7 @@ def compare(
 
     Returns
     -------
-    Percentile intervals of the paired cluster bootstrap; the same draws serve all groups.
+    Percentile intervals of the paired cluster bootstrap; the same draws serve all subgroups.
 
     Raises
     ------
@@ -119,9 +119,9 @@ def compare(
     resamples = Resamples(faces.index.to_series() if clusters is None else clusters, count, seed)
     return Comparison(
         overall=_difference(faces, resamples, smallest),
-        groups={
+        subgroups={
             name: _difference(faces.loc[members], resamples, smallest)
-            for name, members in _groups(b)
+            for name, members in _subgroups(b)
         },
         n_a=n_a,
         n_b=n_b,
@@ -149,8 +149,8 @@ def _difference(faces: pd.DataFrame, resamples: Resamples, smallest: int) -> Dif
     )
 
 
-def _groups(faces: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.Index]]:
-    """Grouping, name and faces of each group: labels by the alphabet, ages from young to old."""
+def _subgroups(faces: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.Index]]:
+    """Grouping, name and faces of each subgroup: labels by the alphabet, ages from young to old."""
     by_age = faces.sort_values("age", kind="stable")
     by_age = by_age.assign(decade=decade_names(by_age["age"].to_numpy()))
     for grouping in (*LABELS, "decade", "age_group"):

@@ -1,6 +1,6 @@
 """Prediction intervals by split conformal prediction, calibrated on the validation set.
 
-An interval is the estimate plus and minus a quantile of the absolute errors on faces that the
+An interval is the predicted age plus and minus a quantile of the absolute errors on faces that the
 model was not fitted to (Lei et al. 2018, Distribution-Free Predictive Inference for Regression).
 For a face exchangeable with those it holds the true age with at least the nominal probability,
 on average over all faces. By age the same is done within bins of the predicted age (Mondrian
@@ -58,7 +58,7 @@ class Calibration:
         )
 
     def intervals(self, predicted: np.ndarray) -> pd.DataFrame:
-        """Both intervals of each estimate: columns low, high (by age), low_plain, high_plain.
+        """Both intervals of each predicted age: columns low, high (by age), low_plain, high_plain.
 
         No age is negative, so neither is a lower end, which costs no coverage.
         """
@@ -73,7 +73,7 @@ class Calibration:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON: what makes intervals out of estimates wherever the model goes."""
+        """Plain JSON: what makes intervals out of predictions wherever the model goes."""
         starts = [0, *self.boundaries]
         bins = zip(starts, self.by_age, self.bin_faces, strict=True)
         return {
@@ -111,13 +111,10 @@ def half_width(scores: np.ndarray, coverage: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.nan
 
 
-COLUMNS = ("method", "grouping", "subgroup", "n", "coverage", "mean_width")
-
-
-def coverage_by_group(
+def coverage_by_subgroup(
     age: np.ndarray, intervals: pd.DataFrame, labels: pd.DataFrame
 ) -> pd.DataFrame:
-    """Share of true ages within the interval, and mean width in years: reports/coverage.csv.
+    """Share of true ages within the interval, and mean width in years: table `coverage`.
 
     Parameters
     ----------
@@ -138,12 +135,12 @@ def coverage_by_group(
         covered = (intervals[low].le(age) & intervals[high].ge(age)).astype(float)
         faces = pd.DataFrame({"covered": covered.where(width.notna()), "width": width})
         for grouping, names in groupings.items():
-            for group, part in faces.groupby(names):
+            for subgroup, part in faces.groupby(names):
                 rows.append(
                     {
                         "method": method,
                         "grouping": grouping,
-                        "subgroup": group,
+                        "subgroup": subgroup,
                         "n": len(part),
                         "coverage": part["covered"].mean(),
                         "mean_width": part["width"].mean(),
@@ -153,7 +150,7 @@ def coverage_by_group(
 
 
 def summary(coverage: pd.DataFrame) -> dict[str, dict[str, Number]]:
-    """Coverage and mean width of both methods over all faces, from `coverage_by_group`."""
+    """Coverage and mean width of both methods over all faces, from `coverage_by_subgroup`."""
     overall = coverage[coverage["grouping"] == "all"].set_index("method")
     return {
         method: {name: number(overall.loc[method, name]) for name in ("coverage", "mean_width")}

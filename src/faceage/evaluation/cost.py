@@ -1,5 +1,6 @@
 """What a face costs: size of the model, arithmetic, and time on this machine."""
 
+import platform
 import statistics
 import time
 from pathlib import Path
@@ -20,7 +21,9 @@ def measure(network: Model, folder: Path) -> dict[str, Any]:
 
     multiply_adds: None where they cannot be counted; latency_ms: median for one face; throughput:
     faces a second in batches of 64. Both in float32 and without decoding the file, and both of this
-    machine: unlike all other numbers they differ from run to run.
+    machine: unlike all other numbers they differ from run to run. device: name of the processor or
+    GPU; cpu: the instructions that PyTorch finds, by which its last digits differ, and with them
+    what training arrives at.
     """
     network.eval()
     device, img_size = next(network.parameters()).device, network.architecture.img_size
@@ -32,10 +35,11 @@ def measure(network: Model, folder: Path) -> dict[str, Any]:
         "multiply_adds": _multiply_adds(network, images[:1]),
         "bytes": sum(path.stat().st_size for path in folder.iterdir()),
         "device": _name(device),
-        "cores": torch.get_num_threads(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
         "latency_ms": 1000 * _seconds(network, images[:1]),
         "throughput": BATCH / _seconds(network, images),
-        "px": img_size,
+        "img_size": img_size,
     }
 
 
@@ -57,7 +61,7 @@ def _multiply_adds(network: Model, images: torch.Tensor) -> int | None:
 
 @torch.inference_mode()
 def _seconds(network: Model, images: torch.Tensor) -> float:
-    """Median time of a forward pass, after warm-up, until the estimates are on the CPU."""
+    """Median time of a forward pass, after warm-up, until the logits are on the CPU."""
     times: list[float] = []
     while len(times) < WARM_UP + 3 or sum(times) < MIN_SECONDS:
         start = time.perf_counter()
@@ -67,4 +71,14 @@ def _seconds(network: Model, images: torch.Tensor) -> float:
 
 
 def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    """What the makers call it; where the system does not say, the type of device or processor."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _processor() if device.type == "cpu" else device.type
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")  # of Linux; elsewhere the standard library knows
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

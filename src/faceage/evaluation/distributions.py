@@ -11,26 +11,35 @@ import pandas as pd
 from faceage.evaluation.metrics import Number, number
 
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
-COLUMNS = ("nominal", "coverage", "mean_width", "n")
 
 
-def by_level(age: np.ndarray, years: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Coverage of the central interval of each nominal level: reports/distribution.csv.
+def by_level(age: np.ndarray, distribution: tuple[np.ndarray, np.ndarray] | None) -> pd.DataFrame:
+    """Coverage of the central interval of each nominal level: table `distribution`.
 
     Parameters
     ----------
     age : true ages, in years (n,)
-    years : whole years that the distributions are over (k,)
-    probabilities : (n, k), rows sum to 1
+    distribution : whole years (k,) and the probability of each (n, k), rows sum to 1; None gives a
+        table without rows
     """
+    if distribution is None:
+        return pd.DataFrame()
+    years, probabilities = distribution
     below = probabilities.cumsum(axis=1)
     rows = []
     for level in NOMINAL:
         low = years[_first_reaching(below, (1 - level) / 2)]
         high = years[_first_reaching(below, (1 + level) / 2)]
         inside = (low <= age) & (age <= high)
-        rows.append((level, inside.mean(), (high - low).mean(), len(age)))
-    return pd.DataFrame(rows, columns=COLUMNS)
+        rows.append(
+            {
+                "nominal": level,
+                "coverage": inside.mean(),
+                "mean_width": (high - low).mean(),
+                "n": len(age),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def crps(age: np.ndarray, years: np.ndarray, probabilities: np.ndarray) -> float:

@@ -1,5 +1,8 @@
 """How much the error grows when photographs are worse than those of the test set."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
@@ -14,8 +17,18 @@ from faceage.networks.faces import normalise, slices, to_input
 from faceage.networks.targets import Target
 
 BATCH = 64  # larger ones are slower on a CPU: their feature maps leave its caches
-COLUMNS = ("corruption", "strength", "mae", "rise", "n")
 CLEAN = ("none", 0)
+
+
+@dataclass(frozen=True)
+class Corrupted:
+    """Ages of a sample of the test faces, and what is predicted from corrupted pictures of them.
+
+    age: true ages, in years (n,); predicted: by corruption and strength, `CLEAN` among them (n,).
+    """
+
+    age: np.ndarray
+    predicted: Mapping[tuple[str, int], np.ndarray]
 
 
 def sample(faces: pd.DataFrame, count: int, seed: int) -> np.ndarray:
@@ -36,13 +49,13 @@ def sample(faces: pd.DataFrame, count: int, seed: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def by_corruption(
+def predict(
     network: Model, target: Target, pixels: Tensor, age: np.ndarray, seed: int
-) -> pd.DataFrame:
-    """MAE, and its rise over that of the clean faces, in years: reports/robustness.csv.
+) -> Corrupted:
+    """Predict ages from every corruption of these faces, and from the clean ones.
 
-    Computed in bfloat16 where the device has it, twice as fast; the clean faces too, so that the
-    rise is of the corruption.
+    Computed in bfloat16 where the device has it, twice as fast; the clean faces too, so that a rise
+    of the error is of the corruption.
 
     Parameters
     ----------
@@ -54,20 +67,30 @@ def by_corruption(
     dtype = devices.fast_arithmetic(device)
     generator = torch.Generator().manual_seed(seed)
 
-    def estimate(images: Tensor) -> Tensor:
+    def ages(images: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             logits = network(normalise(images, architecture.mean, architecture.std))
         return target.age(logits.float().cpu())
 
-    estimates: dict[tuple[str, int], list[Tensor]] = {}
+    batches: dict[tuple[str, int], list[Tensor]] = {}
     for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):
         images = to_input(pixels, architecture.img_size, device, rows)
-        estimates.setdefault(CLEAN, []).append(estimate(images))
+        batches.setdefault(CLEAN, []).append(ages(images))
         for name, (corrupt, strengths) in CORRUPTIONS.items():
             for strength, setting in enumerate(strengths, start=1):
-                ages = estimate(corrupt(images, setting, generator))
-                estimates.setdefault((name, strength), []).append(ages)
-    mae = {key: np.abs(torch.cat(ages).numpy() - age).mean() for key, ages in estimates.items()}
+                predicted = ages(corrupt(images, setting, generator))
+                batches.setdefault((name, strength), []).append(predicted)
+    return Corrupted(age, {key: torch.cat(parts).numpy() for key, parts in batches.items()})
+
+
+def by_corruption(corrupted: Corrupted | None) -> pd.DataFrame:
+    """MAE, and its rise over that of the clean faces, in years: table `robustness`.
+
+    Without rows where nothing was corrupted.
+    """
+    if corrupted is None:
+        return pd.DataFrame()
+    mae = {key: np.abs(ages - corrupted.age).mean() for key, ages in corrupted.predicted.items()}
     clean = mae.pop(CLEAN)
     return pd.DataFrame(
         {
@@ -75,7 +98,7 @@ def by_corruption(
             "strength": strength,
             "mae": value,
             "rise": value - clean,
-            "n": len(age),
+            "n": len(corrupted.age),
         }
         for (name, strength), value in mae.items()
     )

@@ -5,18 +5,16 @@ the refs refs/exps/<first 2 digits of the baseline>/<the other 38>/<name>.
 """
 
 import difflib
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from faceage.core import repository
+from faceage.core import repository, tables
 from faceage.core.script import UserError
+from faceage.core.tables import PREDICTIONS
 
-PREDICTIONS = "reports/predictions.csv"
 EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)")
 
 
@@ -44,9 +42,9 @@ def find(name: str) -> Run:
         damaged.
     """
     folder = Path(name)
-    file = folder / Path(PREDICTIONS).name
+    file = folder / PREDICTIONS.name
     if file.is_file():
-        return Run(name, None, parse(file.read_text(), str(file)))
+        return Run(name, None, read(file))
     commit = find_commit(name)
     if not commit and folder.is_dir():
         raise UserError(f"the folder {name} holds no {file.name}: name the reports folder of a run")
@@ -61,13 +59,13 @@ def find(name: str) -> Run:
             f"nothing is called {name}, neither a folder nor a commit, branch or experiment;"
             f" {_closest(name)}"
         )
-    content = repository.git("show", f"{commit}:./{PREDICTIONS}")
+    content = repository.content_at(commit, PREDICTIONS)
     if not content:
         raise UserError(
             f"{name} ({commit[:7]}) has no {PREDICTIONS}: check it out, run `dvc repro` and commit"
             " reports/"
         )
-    return Run(name, commit, parse(content, f"{PREDICTIONS} of {name}"))
+    return Run(name, commit, read(content, f"{PREDICTIONS} of {name}"))
 
 
 def find_commit(name: str) -> str:
@@ -76,34 +74,21 @@ def find_commit(name: str) -> str:
     return commit or _experiment(name)
 
 
-def parse(content: str, where: str) -> pd.DataFrame:
-    """Read predictions.csv; a label that is not given is an empty text.
+def read(source: Path | str, where: str | None = None) -> pd.DataFrame:
+    """Read predictions.csv, by its path or its text, of a model that predicts ages.
 
     Raises
     ------
     UserError
-        If it is no table with a face, a true and a predicted age in every row, each face once.
+        If it is damaged, or of a model of classes.
     """
-    try:
-        table = pd.read_csv(
-            io.StringIO(content), keep_default_na=False, dtype={"face": str, "cluster": str}
-        )
-        classes = [name for name in table if name.startswith("predicted_")]
-        if classes and "predicted" not in table:
-            raise UserError(
-                f"{where} has classes and no ages, so there are no errors in years to compare; see"
-                " `dvc metrics diff`"
-            )
-        ages = table[["age", "predicted"]].astype(float)
-        whole = bool(np.isfinite(ages).all(axis=None)) and table["face"].is_unique
-    except (ValueError, KeyError):
-        whole = False
-    if not whole:
+    table = tables.read_predictions(source, where)
+    if "predicted" not in table:
         raise UserError(
-            f"{where} is damaged: each row needs a face of its own, an age and a predicted age;"
-            " `dvc repro -f evaluate` makes it anew"
+            f"{where or source} has classes and no ages, so there are no errors in years to"
+            " compare; see `dvc metrics diff`"
         )
-    return table.assign(**ages)
+    return table
 
 
 def _experiments() -> list[tuple[str, str]]:

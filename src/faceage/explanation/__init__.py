@@ -1,1 +1,1 @@
-"""Where a model finds its evidence, and the faces that this is shown on."""
+"""What in a face a prediction is attributed to, and the faces that this is shown on."""

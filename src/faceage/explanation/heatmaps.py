@@ -9,14 +9,14 @@ SHARE = 0.55  # of the colour in the picture; the rest is the face in grey
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 
 
-def over(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
+def over(face: np.ndarray, attribution: np.ndarray) -> np.ndarray:
     """The face in grey, coloured by its map: uint8 (side, side, 3).
 
     Parameters
     ----------
     face : uint8 (side, side, 3)
-    heat : the strength of the evidence, 0 to 255 where it is largest (side, side)
+    attribution : its strength, 0 to 255 where it is largest (side, side)
     """
-    color = 255 * COLORS(heat / 255)[..., :3]
+    color = 255 * COLORS(attribution / 255)[..., :3]
     grey = (face @ LUMA)[..., None]
     return (SHARE * color + (1 - SHARE) * grey).round().astype(np.uint8)

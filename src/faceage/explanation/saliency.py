@@ -1,13 +1,13 @@
-"""Where in the image the evidence for an estimate is: HiResCAM of the predicted age.
+"""What in the image a predicted age is attributed to: HiResCAM.
 
 HiResCAM (Draelos & Carin 2020, arXiv:2011.08891) multiplies a feature map with the gradient of the
 output, place by place, and sums over channels. Grad-CAM (Selvaraju et al., ICCV 2017) takes one
 mean gradient a channel; both agree before an average pooling and a linear head, but of an earlier
 map, which small inputs need, Grad-CAM also marks places that the output does not depend on.
 
-Maps of classifiers drop what is negative, as evidence for other classes. A regression has no other
+Maps of classifiers drop what is negative, as attributed to other classes. A regression has no other
 classes: what makes a face look younger than the training mean, at which the logit is 0, explains
-its estimate as much as what makes it look older (on reference values and signs in regression:
+the prediction as much as what makes it look older (on reference values and signs in regression:
 Letzgus et al., IEEE Signal Processing Magazine 39(4), 2022). So nothing is dropped here, and the
 absolute value is shown: how much a place counts, either way.
 """
@@ -31,30 +31,28 @@ SMALLEST_MAP = 7
 
 
 def last_feature_map(network: AgeNetwork) -> nn.Module | None:
-    """The last stage of the backbone that leaves a map of `SMALLEST_MAP` or more cells a side.
+    """The last module of the backbone that leaves a map of `SMALLEST_MAP` or more cells a side.
 
-    The stages are those of timm's `feature_info`. None if no stage leaves a map with channels
+    Of those that timm's `feature_info` names. None if none of them leaves a map with channels
     first: transformers pass on a row of tokens, and where a class token is read in the end the
     others of the last block have no gradient.
     """
     backbone, img_size = network.backbone, network.architecture.img_size
     modules = dict(backbone.named_modules())
-    stages = [
-        stage for stage in getattr(backbone, "feature_info", []) if stage["module"] in modules
-    ]
+    named = [info for info in getattr(backbone, "feature_info", []) if info["module"] in modules]
     outputs: dict[nn.Module, Any] = {}
 
     def keep(module: nn.Module, _: Any, output: Any) -> None:
         outputs[module] = output
 
-    hooks = [modules[stage["module"]].register_forward_hook(keep) for stage in stages]
+    hooks = [modules[info["module"]].register_forward_hook(keep) for info in named]
     with torch.no_grad():
         backbone(torch.zeros(1, 3, img_size, img_size))
     for hook in hooks:
         hook.remove()
-    for stage in reversed(stages):
-        module = modules[stage["module"]]
-        if _is_map(outputs.get(module), stage["num_chs"]):
+    for info in reversed(named):
+        module = modules[info["module"]]
+        if _is_map(outputs.get(module), info["num_chs"]):
             return module
     return None
 
@@ -63,7 +61,7 @@ def hires_cam(network: AgeNetwork, target: Target, layer: nn.Module, pixels: Ten
     """Absolute HiResCAM of the predicted age at the network's input size: uint8 (n, size, size).
 
     255 is where a face's own map is largest, so that maps of two faces cannot be compared in
-    strength; a map without any evidence is 0 everywhere.
+    strength; a map without any attribution is 0 everywhere.
 
     Parameters
     ----------
@@ -75,10 +73,10 @@ def hires_cam(network: AgeNetwork, target: Target, layer: nn.Module, pixels: Ten
     img_size = architecture.img_size
     images = to_input(pixels, img_size, next(network.parameters()).device)
     images = normalise(images, architecture.mean, architecture.std)
-    evidence_of = nn.Sequential(network, _AttributionOutput(target))
-    products = LayerGradientXActivation(evidence_of, layer).attribute(images)
-    evidence = products.detach().sum(dim=1, keepdim=True)
-    strength = LayerAttribution.interpolate(evidence.abs(), (img_size, img_size), "bilinear")[:, 0]
+    explained = nn.Sequential(network, _AttributionOutput(target))
+    products = LayerGradientXActivation(explained, layer).attribute(images)
+    by_place = products.detach().sum(dim=1, keepdim=True)
+    strength = LayerAttribution.interpolate(by_place.abs(), (img_size, img_size), "bilinear")[:, 0]
     largest = strength.amax(dim=(1, 2), keepdim=True)
     scaled = torch.where(largest > 0, strength / largest, 0)
     return (255 * scaled).round().to(torch.uint8).cpu()
@@ -95,10 +93,10 @@ class _AttributionOutput(nn.Module):
         return self.target.attribution_output(logits)
 
 
-def png(heat: np.ndarray) -> bytes:
+def png(attribution: np.ndarray) -> bytes:
     """An 8-bit greyscale PNG file of a map: uint8 (size, size)."""
     buffer = io.BytesIO()
-    Image.fromarray(heat).save(buffer, "PNG")
+    Image.fromarray(attribution).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -1,6 +1,5 @@
 """Models in MLflow: logged, and registered where they are shown to beat the one that is in use."""
 
-import io
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,12 +10,13 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
 
+from faceage.core import tables
 from faceage.evaluation.comparison import BETTER, Difference, compare
 from faceage.inference import pyfunc
 from faceage.tracking import Run
 
 NAME, ALIAS = "faceage", "champion"
-PREDICTIONS = Path("reports/predictions.csv")  # among the artifacts of a run
+PREDICTIONS = tables.PREDICTIONS  # the same path among the artifacts of a run
 # What a copy of the model needs to run elsewhere.
 REQUIREMENTS = (
     *("torch", "torchvision", "timm", "safetensors", "huggingface-hub", "coral-pytorch"),
@@ -79,7 +79,7 @@ def _champion(client: MlflowClient) -> ModelVersion | None:
 
 def _predictions(champion: ModelVersion) -> pd.DataFrame:
     text = mlflow.artifacts.load_text(f"runs:/{champion.run_id}/{PREDICTIONS}")
-    return pd.read_csv(io.StringIO(text), keep_default_na=False)
+    return tables.read_predictions(text, f"{PREDICTIONS} of version {champion.version}")
 
 
 def _register(client: MlflowClient, model: ModelInfo) -> str:

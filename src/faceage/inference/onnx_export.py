@@ -65,7 +65,7 @@ class Graph(nn.Module):
         age = self.target.age(logits)
         half_width = self.half_widths[_bin(age, self.interval_starts)]
         learned = self.target.classes(logits)
-        group = learned[1] if learned and self.learned else _bin(age, self.group_starts)
+        group = learned.numbers if learned and self.learned else _bin(age, self.group_starts)
         estimates = age, (age - half_width).clamp(min=0), age + half_width, group
         found = self.target.distribution(logits)
         return (*estimates, found[1]) if found else estimates

@@ -50,14 +50,11 @@ class TorchPredictor:
 
         A model without ages can only tell the classes that it has learned.
         """
-        groupings = {name: Grouping(**content) for name, content in contents.items()}
         nothing = torch.zeros(1, self.target.outputs)
         learned = self.target.classes(nothing)
-        grouping = groupings["age_group"]
-        if learned and self.target.age(nothing).isnan().any():
-            boundaries = list(learned[0])
-            grouping = next(g for g in groupings.values() if g.boundaries == boundaries)
-        return grouping, bool(learned) and list(learned[0]) == grouping.boundaries  # type: ignore[index]
+        without_ages = bool(self.target.age(nothing).isnan().any())
+        name = learned.grouping if learned and without_ages else "age_group"
+        return Grouping(**contents[name]), learned is not None and learned.grouping == name
 
     def estimate(self, crops: np.ndarray) -> Predictions:
         """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""
@@ -84,5 +81,5 @@ class TorchPredictor:
         learned = self.target.classes(logits)
         numbers = bin_index(age, self.grouping.boundaries)
         if learned and self.learned:
-            numbers = learned[1].numpy()
+            numbers = learned.numbers.numpy()
         return [self.grouping.names[number] for number in numbers]

@@ -7,7 +7,7 @@ name. `fit` makes one from the training labels and params.yaml, `restore` from m
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pandas as pd
 import torch
@@ -28,8 +28,11 @@ MARGIN = 3
 AUXILIARY = len(GENDERS) + len(RACES)
 
 
-# First age of each learned class but the first, and the number of each face's class, long (n,).
-Learned = tuple[Sequence[int], Tensor] | None
+class LearnedClasses(NamedTuple):
+    """The grouping that a target has learned, and the number of each face's class, long (n,)."""
+
+    grouping: str
+    numbers: Tensor
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Target(Protocol):
     def age(self, logits: Tensor) -> Tensor:
         """Ages in years, never negative: (n,); not a number where no ages were learned."""
 
-    def classes(self, logits: Tensor) -> Learned:
+    def classes(self, logits: Tensor) -> LearnedClasses | None:
         """What a target that learns classes finds most likely."""
 
     def attribution_output(self, logits: Tensor) -> Tensor:
@@ -131,7 +134,7 @@ class Regression:
     def age(self, logits: Tensor) -> Tensor:
         return torch.clamp(logits[:, 0].float() * self.sd + self.mean, min=0)
 
-    def classes(self, logits: Tensor) -> Learned:
+    def classes(self, logits: Tensor) -> LearnedClasses | None:
         return None
 
     def attribution_output(self, logits: Tensor) -> Tensor:
@@ -146,9 +149,10 @@ class Classification:
     """A logit for each named age group, learned by cross entropy.
 
     An age is the mean of the groups' mean training ages (`centres`, years), weighted with the
-    groups' probabilities. boundaries: first age of each group but the first.
+    groups' probabilities. grouping: its name; boundaries: first age of each group but the first.
     """
 
+    grouping: str
     boundaries: Sequence[int]
     names: Sequence[str]
     centres: Sequence[float] | None
@@ -179,8 +183,8 @@ class Classification:
         centres = torch.tensor(self.centres, device=logits.device)
         return logits.float().softmax(dim=1) @ centres
 
-    def classes(self, logits: Tensor) -> Learned:
-        return self.boundaries, logits.argmax(dim=1)
+    def classes(self, logits: Tensor) -> LearnedClasses | None:
+        return LearnedClasses(self.grouping, logits.argmax(dim=1))
 
     def attribution_output(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1) @ torch.arange(self.outputs, dtype=logits.dtype)
@@ -222,7 +226,7 @@ class Ordinal:
     def age(self, logits: Tensor) -> Tensor:
         return proba_to_label(self._older(logits)).float() + self.youngest
 
-    def classes(self, logits: Tensor) -> Learned:
+    def classes(self, logits: Tensor) -> LearnedClasses | None:
         return None
 
     def attribution_output(self, logits: Tensor) -> Tensor:
@@ -290,7 +294,7 @@ class Distribution:
     def age(self, logits: Tensor) -> Tensor:
         return (logits.float().softmax(dim=1) @ self._years(logits)).clamp(min=0)
 
-    def classes(self, logits: Tensor) -> Learned:
+    def classes(self, logits: Tensor) -> LearnedClasses | None:
         return None
 
     def attribution_output(self, logits: Tensor) -> Tensor:
@@ -337,7 +341,7 @@ class MultiTask:
     def age(self, logits: Tensor) -> Tensor:
         return self.main.age(self._main(logits))
 
-    def classes(self, logits: Tensor) -> Learned:
+    def classes(self, logits: Tensor) -> LearnedClasses | None:
         return self.main.classes(self._main(logits))
 
     def attribution_output(self, logits: Tensor) -> Tensor:
@@ -378,7 +382,11 @@ def _main(labels: Labels, settings: TargetSettings, groupings: dict[str, Groupin
         case "classification":
             grouping = groupings[settings.grouping]
             classes = Classification(
-                grouping.boundaries, grouping.names, None, settings.label_smoothing
+                settings.grouping,
+                grouping.boundaries,
+                grouping.names,
+                None,
+                settings.label_smoothing,
             )
             return replace(classes, centres=_centres(classes, labels))
         case "coral" | "corn":

@@ -14,7 +14,7 @@ VERDICTS = {
 
 
 def markdown(a: str, b: str, comparison: Comparison) -> str:
-    """Verdict in a sentence, a table by group, and what a reader has to know about both.
+    """Verdict in a sentence, a table by subgroup, and what a reader has to know about both.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def markdown(a: str, b: str, comparison: Comparison) -> str:
             f"| | faces | MAE of A | MAE of B | B {MINUS} A | {LEVEL:.0%} interval | verdict |",
             "|---|--:|--:|--:|--:|:-:|---|",
             _row("**all**", overall),
-            *(_row(_name(*name), group) for name, group in comparison.groups.items()),
+            *(_row(_name(*name), subgroup) for name, subgroup in comparison.subgroups.items()),
             "",
             *(f"- {note}" for note in _notes(comparison)),
         ]
@@ -48,8 +48,8 @@ def _row(name: str, found: Difference) -> str:
     )
 
 
-def _name(grouping: str, group: str) -> str:
-    shown = age_range(group) if grouping == "decade" else group
+def _name(grouping: str, subgroup: str) -> str:
+    shown = age_range(subgroup) if grouping == "decade" else subgroup
     return f"{GROUPINGS[grouping]}: {shown}".replace("|", r"\|")
 
 
@@ -77,18 +77,18 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     if comparison.clustered:
         yield (
             "Intervals: paired bootstrap over"
-            f" {plural(comparison.overall.clusters, 'groups')} of the same picture or person."
+            f" {plural(comparison.overall.clusters, 'clusters')} of the same picture or person."
         )
     else:
         yield (
             "Intervals: paired bootstrap over faces. **Neither run's predictions.csv has the column"
-            " `cluster`, so each face counts as its own group of near-duplicates**, and intervals"
+            " `cluster`, so each face counts as its own cluster of near-duplicates**, and intervals"
             " come out too narrow where there are near-duplicates."
         )
-    judged = sum(group.enough for group in comparison.groups.values())
+    judged = sum(subgroup.enough for subgroup in comparison.subgroups.values())
     if judged:
         yield (
-            f"The rows of groups are not corrected for multiple comparisons: of {judged} with a"
+            f"The rows of subgroups are not corrected for multiple comparisons: of {judged} with a"
             f" verdict, {(1 - LEVEL) * judged:.1f} would on average be called better or worse by"
             " chance if none differed."
         )

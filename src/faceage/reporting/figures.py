@@ -35,26 +35,26 @@ def charts(found: Results, params: ReportParams) -> dict[str, Draw]:
 
 def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
     """Those that need ages."""
-    faces, test = found.faces, found.test_faces
+    faces, test, tables = found.faces, found.test_faces, found.tables
     mae = found.metrics["test"]["mae"]
     challenge = found.metrics["age_checks"]["challenge_25"]
     counts = challenge["n_minors"], challenge["n_adults"]
     parts = {name: part["age"] for name, part in found.splits.items()}
-    by_group = _ages_by_group(found.people)
+    by_subgroup = _ages_by_subgroup(found.people)
     drawn: dict[str, Draw] = {
         "ages_by_split": partial(people.ages_by_split, parts, faces),
-        "ages_by_group": partial(people.ages_by_group, by_group, faces),
+        "ages_by_subgroup": partial(people.ages_by_subgroup, by_subgroup, faces),
         "scatter": partial(ages.scatter, found.predictions, test),
-        "error_by_age": partial(ages.error_by_age, found.decades, mae, test),
-        "subgroups": partial(reliability.subgroups, found.subgroups, mae, test),
+        "error_by_age": partial(ages.error_by_age, tables["decades"], mae, test),
+        "subgroups": partial(reliability.subgroups, tables["subgroups"], mae, test),
         "age_checks": partial(
-            reliability.age_checks, found.age_checks, found.ages_18_30, counts, test
+            reliability.age_checks, tables["age_checks"], tables["ages_18_30"], counts, test
         ),
-        "coverage": partial(reliability.coverage, found.coverage, coverage, test),
-        "robustness": partial(reliability.robustness, found.robustness, test),
+        "coverage": partial(reliability.coverage, tables["coverage"], coverage, test),
+        "robustness": partial(reliability.robustness, tables["robustness"], test),
     }
-    if len(found.distribution):
-        drawn["distribution"] = partial(reliability.distribution, found.distribution, test)
+    if len(tables["distribution"]):
+        drawn["distribution"] = partial(reliability.distribution, tables["distribution"], test)
     return drawn
 
 
@@ -87,10 +87,10 @@ def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
     return drawn
 
 
-def _ages_by_group(faces: pd.DataFrame) -> dict[str, pd.Series]:
+def _ages_by_subgroup(faces: pd.DataFrame) -> dict[str, pd.Series]:
     """Ages of all faces, of each gender and of each ethnicity that occurs."""
-    groups = {"all": faces["age"]}
+    subgroups = {"all": faces["age"]}
     for label, names in {"gender": GENDERS, "race": RACES}.items():
         parts = {name: faces.loc[faces[label] == name, "age"] for name in names}
-        groups |= {name: part for name, part in parts.items() if len(part)}
-    return groups
+        subgroups |= {name: part for name, part in parts.items() if len(part)}
+    return subgroups

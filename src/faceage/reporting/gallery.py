@@ -45,7 +45,7 @@ class Face:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Samples of the data, the worst and typical estimates, and where the network looked.
+    """Samples of the data, the worst and typical predictions, and where the network looked.
 
     label_issues: faces whose labels are probably wrong; outliers: those furthest from all others;
     saliency: for "worst" and "typical" each face followed by itself under its map; may be empty.
@@ -69,8 +69,8 @@ def choose(found: Results) -> Gallery:
         samples=_samples(found.people),
         label_issues=_label_issues(found.label_issues) if found.has_label_issues else [],
         outliers=outliers,
-        worst=_estimates(selection.worst(found.predictions, WORST)),
-        typical=_estimates(typical),
+        worst=_predicted(selection.worst(found.predictions, WORST)),
+        typical=_predicted(typical),
         saliency=_explained(found.predictions, found.saliency),
     )
 
@@ -94,7 +94,7 @@ def sheet(faces: Sequence[Face], title: str, theme: Theme) -> Figure:
     return figure
 
 
-def heat_colors() -> list[str]:
+def map_colors() -> list[str]:
     """Colours of a saliency map from little to much, for its legend."""
     return [to_hex(heatmaps.COLORS(share)) for share in np.linspace(0, 1, 6)]
 
@@ -150,7 +150,7 @@ def _outliers(label_issues: pd.DataFrame) -> list[Face]:
     ]
 
 
-def _estimates(rows: pd.DataFrame) -> list[Face]:
+def _predicted(rows: pd.DataFrame) -> list[Face]:
     pixels = _pixels(rows["face"])
     return [
         Face(
@@ -165,18 +165,18 @@ def _estimates(rows: pd.DataFrame) -> list[Face]:
 
 def _explained(predictions: pd.DataFrame, saliency: pd.DataFrame) -> dict[str, list[Face]]:
     explained: dict[str, list[Face]] = {}
-    for kind, heats in saliency.groupby("kind", sort=False):
-        rows = predictions.set_index("face", drop=False).loc[heats["face"]]
-        pairs = zip(_estimates(rows), heats["heat"], strict=True)
+    for kind, maps in saliency.groupby("kind", sort=False):
+        rows = predictions.set_index("face", drop=False).loc[maps["face"]]
+        pairs = zip(_predicted(rows), maps["attribution"], strict=True)
         explained[str(kind)] = [
-            shown for face, heat in pairs for shown in (face, _under_heat(face, heat))
+            shown for face, attribution in pairs for shown in (face, _under_map(face, attribution))
         ]
     return explained
 
 
-def _under_heat(face: Face, heat: bytes) -> Face:
+def _under_map(face: Face, attribution: bytes) -> Face:
     """The face under its saliency map, a grey PNG of the face's own aspect."""
-    strength = images.square(images.decode(heat), SIDE)[..., 0]
+    strength = images.square(images.decode(attribution), SIDE)[..., 0]
     return replace(face, pixels=heatmaps.over(face.pixels, strength), caption="saliency", note="")
 
 

@@ -1,4 +1,4 @@
-"""How ages, groups and numbers are written for people."""
+"""How ages, names and numbers are written for people."""
 
 import math
 import re
@@ -11,15 +11,14 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 NOT_GIVEN = "not given"
 
-# What the groupings of people, the groupings of ages and the kinds of interval are called.
+# What the groupings of people and the kinds of interval are called.
 GROUPINGS = {"gender": "Gender", "race": "Ethnicity", "gender_race": "Gender and ethnicity"}
-CLASSES = {"age_group": "age group", "life_stage": "stage of life", "decade": "decade"}
-# By split.clusters: what a bootstrap draws, and what is true of the parts.
+# By split.clusters: what a bootstrap draws, and what is true of the splits.
 DRAWN = {
     "none": "faces one by one",
-    "exact": "whole groups of identical pictures",
-    "near": "whole groups of near-duplicates",
-    "burst": "whole groups of near-duplicates and bursts of the same person",
+    "exact": "whole clusters of identical pictures",
+    "near": "whole clusters of near-duplicates",
+    "burst": "whole clusters of near-duplicates and bursts of the same person",
 }
 APART = {
     "none": "the same picture may lie in two splits",
@@ -57,15 +56,15 @@ def class_names(names: Sequence[str], boundaries: Sequence[int]) -> list[str]:
 
 def classes(grouping: str) -> str:
     """What the classes of a grouping of ages are called, in the singular."""
-    return CLASSES.get(grouping, grouping.replace("_", " "))
+    return grouping.replace("_", " ")
 
 
-def people(grouping: str, group: str) -> str:
-    """Write the name of a group of people: for a label that is missing, say which."""
+def people(grouping: str, subgroup: str) -> str:
+    """Write the name of a subgroup of people: for a label that is missing, say which."""
     labels = {"gender": ("gender",), "race": ("ethnicity",)}.get(grouping, ("gender", "ethnicity"))
     return ", ".join(
         f"{label} {name}" if name == NOT_GIVEN else name
-        for label, name in zip(labels, group.split(", "), strict=True)
+        for label, name in zip(labels, subgroup.split(", "), strict=True)
     )
 
 
@@ -76,7 +75,7 @@ def signed(years: float, decimals: int = 1) -> str:
 
 
 def number(value: float | None, kind: str = YEARS, decimals: int = 1) -> str:
-    """Write a measured value; a dash where it is undefined, as R² of a single face is."""
+    """Write a number; a dash where it is undefined, as R² of a single face is."""
     if value is None or math.isnan(value):
         return EN_DASH
     if kind == PERCENT:
@@ -86,9 +85,9 @@ def number(value: float | None, kind: str = YEARS, decimals: int = 1) -> str:
     return signed(value, decimals).removeprefix("+")
 
 
-def interval(measured: Mapping[str, Any], key: str, kind: str = YEARS, decimals: int = 1) -> str:
-    """Write the interval of a measure, or nothing where it has none."""
-    low, high = measured.get(f"{key}_low"), measured.get(f"{key}_high")
+def interval(metrics: Mapping[str, Any], key: str, kind: str = YEARS, decimals: int = 1) -> str:
+    """Write the interval of a metric, or nothing where it has none."""
+    low, high = metrics.get(f"{key}_low"), metrics.get(f"{key}_high")
     if low is None or high is None:
         return ""
     return f"{number(low, kind, decimals)} to {number(high, kind, decimals)}"

@@ -86,7 +86,8 @@ def _of_ages(found: Results, few: int) -> Iterator[Limit]:
                 f"Only {plural(over, 'test faces')} of 80 or older: too few for a claim about that"
                 " age.",
             )
-    small = found.decades[found.decades["n"] < few]
+    decades = found.tables["decades"]
+    small = decades[decades["n"] < few]
     if len(small):
         names = listed([age_range(name) for name in small["decade"]])
         yield Limit(
@@ -113,10 +114,11 @@ def _of_people(found: Results, few: int) -> Iterator[Limit]:
         if missing:
             have = "has" if missing == 1 else "have"
             yield Limit("subgroups", f"{plural(missing, 'test faces')} {have} no label of {label}.")
-    groups = found.subgroups[~found.subgroups["subgroup"].str.contains(NOT_GIVEN)]
-    small = groups[~groups["enough"]]
+    subgroups = found.tables["subgroups"]
+    given = ~subgroups["subgroup"].str.contains(NOT_GIVEN)
+    small = subgroups[given & ~subgroups["enough"]]
     if len(small):
-        names = [_with_count(group) for _, group in small.iterrows()]
+        names = [_with_count(subgroup) for _, subgroup in small.iterrows()]
         yield Limit(
             "subgroups",
             f"Fewer than {few} test faces: {'; '.join(names)}. They are shown, paler, but not"
@@ -124,8 +126,8 @@ def _of_people(found: Results, few: int) -> Iterator[Limit]:
         )
 
 
-def _with_count(group: pd.Series) -> str:
-    return f"{group['subgroup']} ({group['n']})"
+def _with_count(subgroup: pd.Series) -> str:
+    return f"{subgroup['subgroup']} ({subgroup['n']})"
 
 
 def _of_age_checks(found: Results, few: int) -> Iterator[Limit]:
@@ -143,7 +145,8 @@ def _of_age_checks(found: Results, few: int) -> Iterator[Limit]:
                 "age_checks",
                 f"Only {plural(count, 'test faces')} {ages}: too few for a rate of errors.",
             )
-    missing = found.ages_18_30.loc[found.ages_18_30["n"] == 0, "age"]
+    single_ages = found.tables["ages_18_30"]
+    missing = single_ages.loc[single_ages["n"] == 0, "age"]
     if len(missing):
         years = listed([str(age) for age in missing], "or")
         yield Limit("age_checks", f"No test face is {years} years old.")

@@ -1,4 +1,4 @@
-"""The measures of the test set, beside those of the baselines and of the previous run."""
+"""The metrics of the test set, beside those of the baselines and of the previous run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ BASELINES = {
     "ridge": (f"ridge regression on {PIXELS}", f"a ridge regression on {PIXELS}"),
     "median": ("always the training median", "always answering the training median"),
 }
-# Measure, name, how it is written, decimals in a table; prose has one fewer.
-MEASURES = (
+# Metric, name, how it is written, decimals in a table; prose has one fewer.
+METRICS = (
     ("mae", "Mean absolute error (MAE), years", YEARS, 2),
     ("balanced_mae", "Balanced MAE (each decade counts the same), years", YEARS, 2),
     ("median_error", "Median absolute error, years", YEARS, 2),
@@ -55,17 +55,17 @@ def with_baselines(metrics: Mapping[str, Any]) -> list[Compared]:
 
 
 def written(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Name, value and interval of each measure, ready to be shown."""
+    """Name, value and interval of each metric, ready to be shown."""
     return [
         (name, number(test[key], kind, decimals), interval(test, key, kind, decimals))
-        for key, name, kind, decimals in MEASURES
+        for key, name, kind, decimals in METRICS
     ]
 
 
 def with_previous(test: Mapping[str, Any], previous: Previous) -> list[tuple[str, str, str, str]]:
-    """Name, value now, value then and difference of each measure that both runs have."""
+    """Name, value now, value then and difference of each metric that both runs have."""
     rows = []
-    for key, name, kind, decimals in MEASURES:
+    for key, name, kind, decimals in METRICS:
         then, now = previous.test.get(key), test[key]
         if then is None or now is None:
             continue

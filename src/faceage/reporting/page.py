@@ -17,7 +17,6 @@ from faceage.core.params import ReportParams
 from faceage.reporting import gallery, limits, metric_rows, previous
 from faceage.reporting.labels import (
     APART,
-    CLASSES,
     DRAWN,
     GROUPINGS,
     METHODS,
@@ -89,7 +88,7 @@ def page(
         lock=repository.lock_tags(),
         pictures=pictures,
         faces=faces,
-        heat=gallery.heat_colors(),
+        map_colors=gallery.map_colors(),
         chapters=CHAPTERS if found.has_ages else CHAPTERS_OF_CLASSES,
         listed=LISTED,
     )
@@ -133,11 +132,11 @@ def _context(found: Results, params: ReportParams) -> dict[str, Any]:
 
 
 def _comparisons(found: Results) -> dict[str, Any]:
-    """Measures in years, beside those of other estimates."""
+    """Metrics of ages, beside those of other predictions."""
     test, before = found.metrics["test"], previous.find(found.metrics)
     return {
         "baselines": metric_rows.with_baselines(found.metrics),
-        "measures": metric_rows.written(test),
+        "metrics": metric_rows.written(test),
         "previous": before,
         "against_previous": metric_rows.with_previous(test, before) if before else [],
     }
@@ -165,7 +164,6 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
     }
     environment.globals |= {
         "APART": APART,
-        "CLASSES": CLASSES,
         "DRAWN": DRAWN,
         "GROUPINGS": GROUPINGS,
         "METHODS": METHODS,

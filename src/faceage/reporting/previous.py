@@ -2,7 +2,7 @@
 
 The report is committed together with reports/metrics.json, so neither "the metrics at HEAD" nor
 "the commit before HEAD" would do: each names another run once the report itself is committed, and
-`dvc repro` would then make another page of the same results. The latest commit whose measures are
+`dvc repro` would then make another page of the same results. The latest commit whose metrics are
 other ones than the present is the same before and after, for committing adds only equal ones.
 """
 
@@ -17,14 +17,14 @@ from faceage.core.dotted import flatten
 from faceage.reporting.results import METRICS
 
 DATA = ("data/faces.parquet", "data/split.csv")
-ROUNDING = 1e-3  # of a measure in the files, and of a computer of another type
+ROUNDING = 1e-3  # of a metric in the files, and of a computer of another type
 
 
 @dataclass(frozen=True)
 class Previous:
     """An earlier run, and in what the present one differs from it.
 
-    commit: full hash; test: measures of its test set; changed: (dotted name, then, now) of each
+    commit: full hash; test: metrics of its test set; changed: (dotted name, then, now) of each
     parameter of the two that is not the same; same_faces: whether data and split are the same.
     """
 
@@ -35,7 +35,7 @@ class Previous:
 
 
 def find(metrics: Mapping[str, Any]) -> Previous | None:
-    """The latest committed run that has other measures; none without git, or without such a run.
+    """The latest committed run that has other metrics; none without git, or without such a run.
 
     In the temporary copy that a queued experiment runs in, history ends with the commit that the
     experiment started from.
@@ -45,7 +45,7 @@ def find(metrics: Mapping[str, Any]) -> Previous | None:
     metrics : content of the present reports/metrics.json
     """
     for commit in repository.commits_of(METRICS):
-        test = _test_measures(repository.content_at(commit, METRICS))
+        test = _test_metrics(repository.content_at(commit, METRICS))
         if "mae" not in test:  # a source of classes, or none of ours
             continue
         if any(_differs(value, metrics["test"].get(name, value)) for name, value in test.items()):
@@ -68,8 +68,8 @@ def _differs(then: float | None, now: float | None) -> bool:
     return not math.isclose(then, now, abs_tol=ROUNDING)
 
 
-def _test_measures(text: str) -> dict[str, Any]:
-    """Measures in a committed metrics.json; none where it was removed or is damaged.
+def _test_metrics(text: str) -> dict[str, Any]:
+    """Metrics in a committed metrics.json; none where it was removed or is damaged.
 
     Without the ends of intervals: another way to draw resamples does not make another run.
     """
@@ -87,6 +87,6 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str,
 
 
 def _data(stages: Mapping[str, Any]) -> list[str]:
-    """Hashes of the faces and of their split into parts."""
+    """Hashes of the faces and of their split."""
     deps = stages.get("evaluate", {}).get("deps", [])
     return [dep.get("md5", "") for dep in deps if dep["path"] in DATA]

@@ -22,7 +22,10 @@ MODEL = Path("models/model.json")
 
 @dataclass(frozen=True)
 class Results:
-    """Contents of the JSON files and tables under `reports/`, `data/` and `models/`."""
+    """Contents of the JSON files and tables under `reports/`, `data/` and `models/`.
+
+    tables: those of reports/tables/ by name, see `evaluation.assessment.TABLES`.
+    """
 
     ingest: dict[str, Any]
     split: dict[str, Any]
@@ -32,14 +35,7 @@ class Results:
     calibration: dict[str, Any]
     history: pd.DataFrame
     predictions: pd.DataFrame
-    decades: pd.DataFrame
-    subgroups: pd.DataFrame
-    age_checks: pd.DataFrame
-    ages_18_30: pd.DataFrame
-    coverage: pd.DataFrame
-    classification: pd.DataFrame
-    robustness: pd.DataFrame
-    distribution: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
     rejected: pd.DataFrame
     saliency: pd.DataFrame
     label_issues: pd.DataFrame
@@ -152,14 +148,7 @@ def read() -> Results:
             calibration=_json(REPORTS / "conformal.json"),
             history=pd.read_csv(REPORTS / "history.csv"),
             predictions=tables.read_predictions(),
-            decades=pd.read_csv(REPORTS / "decades.csv"),
-            subgroups=pd.read_csv(REPORTS / "subgroups.csv"),
-            age_checks=pd.read_csv(REPORTS / "age_checks.csv"),
-            ages_18_30=pd.read_csv(REPORTS / "ages_18_30.csv"),
-            coverage=pd.read_csv(REPORTS / "coverage.csv"),
-            classification=pd.read_csv(REPORTS / "classification.csv"),
-            robustness=pd.read_csv(REPORTS / "robustness.csv"),
-            distribution=pd.read_csv(REPORTS / "distribution.csv"),
+            tables=tables.read_evaluation(),
             rejected=tables.read_rejected(),
             saliency=tables.read_saliency(),
             label_issues=tables.read_label_issues(),

@@ -36,7 +36,7 @@ def error_by_age(decades: pd.DataFrame, overall: float, faces: str, theme: Theme
 
     Parameters
     ----------
-    decades : decades.csv
+    decades : table `decades`
     overall : MAE of all faces in years
     """
     figure, (mae, bias) = new_figure(5.2, rows=2, sharex=True, height_ratios=(3, 2))
@@ -55,7 +55,7 @@ def error_by_age(decades: pd.DataFrame, overall: float, faces: str, theme: Theme
     mae.legend(loc="upper left", ncols=3, fontsize=8.5)
     mae.yaxis.set_major_locator(MaxNLocator(6, integer=True))
 
-    bias.set_title("Bias: above 0 estimated too old, below 0 too young")
+    bias.set_title("Bias: above 0 predicted too old, below 0 too young")
     bias.bar(position, decades["bias"], width=BAND, color=theme.first)
     bias.axhline(0, color=theme.faint, linewidth=1)
     bias.set_ylabel("mean error (years)")

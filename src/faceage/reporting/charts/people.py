@@ -1,4 +1,4 @@
-"""Who is in the data: ages of the parts, faces by gender and ethnicity, ages of these groups."""
+"""Who is in the data: ages of the splits, faces by gender and ethnicity, ages of these."""
 
 from collections.abc import Mapping
 
@@ -56,12 +56,12 @@ def gender_and_ethnicity(counts: pd.DataFrame, faces: str, theme: Theme) -> Figu
     return figure
 
 
-def ages_by_group(ages: Mapping[str, pd.Series], faces: str, theme: Theme) -> Figure:
-    """Box plots of the ages of groups of people, and of all of them.
+def ages_by_subgroup(ages: Mapping[str, pd.Series], faces: str, theme: Theme) -> Figure:
+    """Box plots of the ages of subgroups of people, and of all of them.
 
     Parameters
     ----------
-    ages : years, by the group's name
+    ages : years, by the subgroup's name
     """
     figure, axes = new_figure(0.9 + 0.34 * len(ages))
     total = len(next(iter(ages.values())))

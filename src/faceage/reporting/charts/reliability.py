@@ -1,4 +1,4 @@
-"""For whom and when the estimates hold: subgroups, age checks, intervals, worse photographs."""
+"""For whom and when the predictions hold: subgroups, age checks, intervals, worse photographs."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from faceage.reporting.charts.frame import BAND, band, in_percent, new_figure, r
 from faceage.reporting.labels import GROUPINGS, METHODS, age_range, plural
 from faceage.reporting.themes import Theme
 
-FEW = 0.13  # opacity of the band of a group with few faces
+FEW = 0.13  # opacity of the band of a subgroup with few faces
 CHANCE = 0.95  # of the coverages that chance alone makes, this share is shaded
 
 
-def subgroups(groups: pd.DataFrame, overall: float, faces: str, theme: Theme) -> Figure:
-    """MAE of each group with its interval, and with the age mix of all faces; few faces paler.
+def subgroups(table: pd.DataFrame, overall: float, faces: str, theme: Theme) -> Figure:
+    """MAE of each subgroup with its interval, and with the age mix of all faces; few faces paler.
 
     Parameters
     ----------
-    groups : subgroups.csv
+    table : `subgroups`
     overall : MAE of all faces in years
     """
-    parts = dict(iter(groups.groupby("grouping", sort=False)))
+    parts = dict(iter(table.groupby("grouping", sort=False)))
     sizes = [len(part) for part in parts.values()]
     height = 1.3 + 0.4 * len(parts) + 0.235 * sum(sizes)
     figure, panels = new_figure(
@@ -42,13 +42,14 @@ def subgroups(groups: pd.DataFrame, overall: float, faces: str, theme: Theme) ->
         rows = rows_from_the_top(axes, part["subgroup"] + part["n"].map("  (n={:,})".format))
         axes.tick_params(axis="y", labelsize=8.5)
         axes.axvline(overall, zorder=0, **line)
-        for row, group in zip(rows, part.itertuples(), strict=True):
-            paler = {} if group.enough else {"alpha": FEW}
-            width = group.mae_high - group.mae_low
-            axes.barh(row, width, BAND, left=group.mae_low, **band(theme) | paler)
-            axes.plot(group.mae, row, color=theme.first if group.enough else theme.faint, **dot)
+        for row, subgroup in zip(rows, part.itertuples(), strict=True):
+            paler = {} if subgroup.enough else {"alpha": FEW}
+            width = subgroup.mae_high - subgroup.mae_low
+            axes.barh(row, width, BAND, left=subgroup.mae_low, **band(theme) | paler)
+            color = theme.first if subgroup.enough else theme.faint
+            axes.plot(subgroup.mae, row, color=color, **dot)
         axes.plot(part["mae_age_standardised"], rows, color=theme.ink, **diamond)
-    axes.set_xlim(0, 1.05 * max(1, groups["mae_high"].max()))
+    axes.set_xlim(0, 1.05 * max(1, table["mae_high"].max()))
     axes.set_xlabel("mean absolute error (years)")
     handles = [
         Line2D([], [], color=theme.first, label="MAE", **dot),
@@ -71,7 +72,7 @@ def age_checks(
 
     Parameters
     ----------
-    thresholds, single_ages : age_checks.csv, ages_18_30.csv
+    thresholds, single_ages : tables `age_checks`, `ages_18_30`
     counts : test faces under 18, and of 18 and over
     """
     figure, (rates, mae) = new_figure(5.2, rows=2, height_ratios=(3, 2))
@@ -85,7 +86,7 @@ def age_checks(
     for column, (label, style, color) in lines.items():
         look = {"color": color, "label": label, "markersize": 5, "clip_on": False}
         rates.plot("threshold", column, style, data=thresholds, **look)
-    rates.set(xlabel="let pass from this estimated age on (years)", ylabel="share of these faces")
+    rates.set(xlabel="let pass from this predicted age on (years)", ylabel="share of these faces")
     rates.set_ylim(0, 1.12 * max(0.05, thresholds[list(lines)].max().max()))
     in_percent(rates.yaxis)
     rates.legend(loc="upper center")
@@ -104,25 +105,25 @@ def age_checks(
 
 
 def coverage(table: pd.DataFrame, nominal: float, faces: str, theme: Theme) -> Figure:
-    """Share of true ages inside the intervals, and their width, of each group and method.
+    """Share of true ages inside the intervals, and their width, of each subgroup and method.
 
     Parameters
     ----------
-    table : coverage.csv
+    table : `coverage`
     nominal : coverage that the intervals are made for
     """
     methods = dict(iter(table.groupby("method", sort=False)))
-    groups = next(iter(methods.values())).reset_index(drop=True)
+    listed = next(iter(methods.values())).reset_index(drop=True)
     figure, (shares, widths) = new_figure(
-        1.5 + 0.235 * len(groups), columns=2, sharey=True, width_ratios=(3, 2)
+        1.5 + 0.235 * len(listed), columns=2, sharey=True, width_ratios=(3, 2)
     )
-    names = groups["subgroup"].where(groups["grouping"] != "all", "all faces")
+    names = listed["subgroup"].where(listed["grouping"] != "all", "all faces")
     names = names.where(
-        groups["grouping"] != "decade", groups["subgroup"].map(age_range) + " years"
+        listed["grouping"] != "decade", listed["subgroup"].map(age_range) + " years"
     )
-    rows = rows_from_the_top(shares, names + groups["n"].map("  (n={:,})".format))
+    rows = rows_from_the_top(shares, names + listed["n"].map("  (n={:,})".format))
     widths.grid(axis="y", visible=False)
-    low, high = np.array(binom.interval(CHANCE, groups["n"], nominal)) / groups["n"].to_numpy()
+    low, high = np.array(binom.interval(CHANCE, listed["n"], nominal)) / listed["n"].to_numpy()
     shares.barh(
         rows, high - low, BAND, left=low, color=theme.grid, label=f"{CHANCE:.0%} range of chance"
     )
@@ -133,9 +134,9 @@ def coverage(table: pd.DataFrame, nominal: float, faces: str, theme: Theme) -> F
         shares.plot(methods[method]["coverage"], rows, marker, **look)
         widths.plot(methods[method]["mean_width"], rows, marker, **look)
     for axes in (shares, widths):
-        for above in groups.index[groups["grouping"] != groups["grouping"].shift()][1:]:
+        for above in listed.index[listed["grouping"] != listed["grouping"].shift()][1:]:
             axes.axhline(above - 0.5, color=theme.grid, linewidth=1)
-    total = plural(int(groups["n"].iloc[0]), faces)
+    total = plural(int(listed["n"].iloc[0]), faces)
     figure.suptitle(f"Intervals made for {nominal:.0%} (n = {total})", x=0.012, ha="left")
     shares.set_xlabel("share of true ages inside")
     shares.set_xlim(min(0.6, table["coverage"].min() - 0.05), 1.02)
@@ -154,7 +155,7 @@ def robustness(corruptions: pd.DataFrame, faces: str, theme: Theme) -> Figure:
 
     Parameters
     ----------
-    corruptions : robustness.csv
+    corruptions : table `robustness`
     """
     rises = corruptions.pivot(index="corruption", columns="strength", values="rise")
     rises = rises.loc[rises.mean(axis=1).sort_values(ascending=False, kind="stable").index]
@@ -179,7 +180,7 @@ def distribution(levels: pd.DataFrame, faces: str, theme: Theme) -> Figure:
 
     Parameters
     ----------
-    levels : distribution.csv
+    levels : table `distribution`
     """
     figure, axes = new_figure(3.4)
     count = int(levels["n"].iloc[0])
