@@ -19,8 +19,8 @@ from timm.utils import ModelEmaV3
 from faceage.core.params import TrainParams, load
 from faceage.core.settings import Phase
 from faceage.networks import age_network, targets
-from faceage.training import phases
-from faceage.training.loop import Part, PhaseTraining, Task
+from faceage.networks.target import Labels
+from faceage.training.loop import FaceDataset, Trainer
 
 FACES, EPOCHS = 2048, 3
 
@@ -43,33 +43,36 @@ def main() -> None:
     """Train the same head both ways, compare times and losses."""
     params = load(TrainParams)
     head = params.train.head.model_copy(update={"dropout": 0.0})
-    settings = params.train.model_copy(update={"px": 112, "augment": [], "head": head})
+    settings = params.train.model_copy(update={"img_size": 112, "augment": [], "head": head})
     ages = torch.randint(1, 90, (FACES,)).float()
     none = torch.full((FACES,), -1)
     pixels = torch.randint(0, 256, (FACES, 200, 200, 3), dtype=torch.uint8)
-    part = Part(pixels, targets.Labels(ages, none, none, none))
-    target = targets.fit(part.labels, params.target, params.groupings)
-    task = Task(target, settings, part, part, params.groupings["age_group"].boundaries)
+    faces = FaceDataset(pixels, Labels(ages, none, none, none))
+    target = targets.fit(faces.labels, params.target, params.groupings)
+    boundaries = params.groupings["age_group"].boundaries
     architecture = age_network.resolve("tf_efficientnet_lite0", settings, params.target, 1)
     phase = Phase(layers="head", epochs=EPOCHS, lr=0.001)
 
-    def prepared() -> PhaseTraining:
+    def prepared() -> Trainer:
         torch.manual_seed(0)
-        return PhaseTraining(age_network.build(architecture), task, phase, 0)
+        network = age_network.build(architecture)
+        trainer = Trainer(network, target, settings, faces, faces, boundaries, 0)
+        trainer.start_phase(phase)
+        return trainer
 
     start = time.perf_counter()
     on_features, in_full = prepared(), prepared()
     once = (time.perf_counter() - start) / 4  # features of train and val, twice
-    in_full.train_inputs = phases.Images(pixels, in_full.network, settings)
+    in_full.features = None
     in_full.module = torch.nn.Sequential(Frozen(in_full.network), in_full.network.head)
     in_full.average = ModelEmaV3(in_full.module)
 
     seconds: dict[str, list[float]] = {"on features": [], "in full": []}
     losses: dict[str, list[float]] = {"on features": [], "in full": []}
     for epoch in range(1, EPOCHS + 1):
-        for name, training in (("on features", on_features), ("in full", in_full)):
+        for name, trainer in (("on features", on_features), ("in full", in_full)):
             start = time.perf_counter()
-            losses[name].append(training.epoch(epoch, epoch))
+            losses[name].append(trainer.train_epoch(epoch, epoch))
             seconds[name].append(time.perf_counter() - start)
     difference = max(abs(a - b) for a, b in zip(*losses.values(), strict=True))
     fast, slow = (statistics.median(taken) for taken in seconds.values())

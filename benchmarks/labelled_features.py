@@ -14,7 +14,7 @@ from faceage.data import ingest_cache, ingestion
 from faceage.data.readers import registry
 from faceage.data.sources import open_source
 from faceage.networks import age_network
-from faceage.networks.forward import predict
+from faceage.networks.forward import extract_features
 
 MODEL = "tf_efficientnet_lite0"
 SIDE = 200  # of UTKFace's images
@@ -52,8 +52,8 @@ def _features(files, found, source: Path, weights: str) -> np.ndarray:  # noqa: 
     pixels = np.empty((len(found), SIDE, SIDE, 3), dtype=np.uint8)
     for row, candidate in enumerate(found):
         pixels[row] = images.square(images.decode(files.read(candidate.path)), SIDE)
-    network = age_network.build(age_network.for_features(MODEL, IMG_SIZE), weights)
-    through = network.backbone
-    features = predict(network, torch.from_numpy(pixels), torch.float32, through=through).numpy()
+    architecture = age_network.for_features(MODEL, IMG_SIZE)
+    backbone, _ = age_network.build_backbone(architecture, weights)
+    features = extract_features(backbone, architecture, torch.from_numpy(pixels)).numpy()
     np.save(kept, features)
     return features

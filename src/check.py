@@ -15,19 +15,22 @@ from faceage.core.params import Params, load
 from faceage.core.script import run
 from faceage.data import identities, sources
 from faceage.data.readers import registry
-from faceage.networks import age_network
+from faceage.networks import age_network, targets
 from faceage.networks.targets import AUXILIARY
-from faceage.training.optimizers import Schedule, make_optimizer
+from faceage.training.optimizers import make_optimizer, make_scheduler
+from faceage.training.transforms import make_transforms
 
 
 def main() -> None:
     """Check keys and values, then build and open on trial what they name."""
     params = load(Params)
+    targets.check(params.target, params.train.reweight)
+    make_transforms(params.train.augment)
     outputs = 1 + AUXILIARY if params.target.gender or params.target.race else 1
     architecture = age_network.resolve(params.model, params.train, params.target, outputs)
     network = age_network.build(architecture, params.weights)
     optimizer = make_optimizer(network, params.train, params.train.lr)
-    Schedule(optimizer, params.train, epochs=1, steps=1)
+    make_scheduler(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
     registry.known(params.data.layout)
     if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw

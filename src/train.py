@@ -23,8 +23,9 @@ from faceage.core.params import TrackingParams, TrainParams, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Train
 from faceage.networks import age_network, devices, faces, saved_model, targets
+from faceage.networks.target import labels
 from faceage.training.checkpoints import Checkpoint, fingerprint
-from faceage.training.loop import Epoch, Fitted, Part, Task, check_monitor, fit
+from faceage.training.loop import Epoch, FaceDataset, Fitted, Trainer, check_monitor
 
 
 def main() -> None:
@@ -32,6 +33,7 @@ def main() -> None:
     params = load(TrainParams)
     settings = params.train
     age_network.require(params.model)
+    targets.check(params.target, settings.reweight)
     device = devices.pick()
     key = fingerprint("train", params)
     interrupted = Checkpoint(key).load() or {}
@@ -41,7 +43,7 @@ def main() -> None:
         train, val, synthetic = read_faces(params)
         check_monitor(train.labels, settings)
         target = targets.fit(train.labels, params.target, params.groupings)
-        task = Task(target, settings, train, val, params.groupings["age_group"].boundaries)
+        boundaries = params.groupings["age_group"].boundaries
         architecture = age_network.resolve(params.model, settings, params.target, target.outputs)
         resolved = architecture.as_dict() | {"device": str(device)}
         tracked.log_params(params.model_dump() | {"resolved": resolved})
@@ -54,15 +56,15 @@ def main() -> None:
             seed = params.seed + member - 1
             torch.manual_seed(seed)
             network = age_network.build(architecture, params.weights).to(device)
-            checkpoint = Checkpoint(key, member)
-            after_epoch = partial(report_epoch, tracked, settings, member)
-            members.append(fit(network, task, seed, checkpoint, tracked.run_id, after_epoch))
+            trainer = Trainer(network, target, settings, train, val, boundaries, seed)
+            report = partial(report_epoch, tracked, settings, member)
+            members.append(trainer.fit(Checkpoint(key, member), tracked.run_id, report))
 
         about = {
             "training": params.model_dump()
             | {
                 "weights": describe_weights(params.weights),
-                "faces": len(train.labels),
+                "faces": len(train),
                 "best_epochs": [member.best.epoch for member in members],
                 "val_mae": [member.best.val_mae for member in members],
             },
@@ -77,7 +79,7 @@ def main() -> None:
     Checkpoint(key).clear()
 
 
-def read_faces(params: TrainParams) -> tuple[Part, Part, bool]:
+def read_faces(params: TrainParams) -> tuple[FaceDataset, FaceDataset, bool]:
     """Decode the splits train and val; say whether any of their faces is synthetic."""
     splits = tables.read_splits(Path(params.train.split))
     if len(splits["train"]) < 2:
@@ -88,7 +90,7 @@ def read_faces(params: TrainParams) -> tuple[Part, Part, bool]:
     for name in ("train", "val"):
         table = splits[name]
         pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
-        decoded.append(Part(pixels, targets.labels(table, classes)))
+        decoded.append(FaceDataset(pixels, labels(table, classes)))
     return decoded[0], decoded[1], bool(splits["train"]["synthetic"].any())
 
 

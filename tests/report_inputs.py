@@ -25,7 +25,7 @@ from faceage.reporting import results
 
 REGRESSION = targets.Regression(mean=0.0, sd=1.0, loss="smooth_l1", beta=1.0)
 CLASSES = targets.Classification("life_stage", [31, 51], ["YOUNG", "MIDDLE", "OLD"], None, 0.0)
-DISTRIBUTION = targets.Distribution("dldl", -6, 122, 2.0)
+DISTRIBUTION = targets.Dldl(-6, 122, 2.0)
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 CORRUPTIONS = ("darkening", "blur", "occlusion")
 

@@ -36,7 +36,11 @@ def folder(workspace) -> Path:
 
 
 def has_weights_of(network: age_network.AgeNetwork, folder: Path) -> bool:
-    state, saved = network.backbone.state_dict(), load_file(folder / "model.safetensors")
+    return has_weights(network.backbone, folder)
+
+
+def has_weights(backbone: torch.nn.Module, folder: Path) -> bool:
+    state, saved = backbone.state_dict(), load_file(folder / "model.safetensors")
     return all(torch.equal(tensor, saved[name]) for name, tensor in state.items())
 
 
@@ -85,7 +89,9 @@ def test_a_saved_model_needs_the_folder_no_more(folder):
 def test_features_of_a_local_folder(folder):
     architecture = age_network.for_features("local-dir:own", 128)
     assert architecture.img_size == timm.get_pretrained_cfg("test_vit").input_size[-1]
-    assert has_weights_of(age_network.build(architecture, "imagenet"), folder)
+    backbone, features = age_network.build_backbone(architecture, "imagenet")
+    assert has_weights(backbone, folder)
+    assert features == backbone.num_features
 
 
 def test_a_local_folder_without_weights(folder):

@@ -81,7 +81,7 @@ def test_every_output_that_dvc_expects_is_written(workspace):
 
 
 def test_a_distribution_is_checked_for_calibration(workspace):
-    prepare(test_faces=30, target=targets.Distribution("dldl", 0, 90, 2.0))
+    prepare(test_faces=30, target=targets.Dldl(0, 90, 2.0))
     metrics = headline(workspace)
     assert metrics["distribution"]["crps"] > 0
     levels = tables.read_evaluation()["distribution"]

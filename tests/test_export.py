@@ -33,9 +33,9 @@ TARGETS: dict[str, targets.Target] = {
     ),
     "other classes": targets.Classification("life_stage", (31, 51), NAMES, (20.0, 40.0, 65.0), 0.0),
     "classes without ages": targets.Classification("life_stage", (31, 51), NAMES, None, 0.0),
-    "coral": targets.Ordinal("coral", 1, 80),
-    "corn": targets.Ordinal("corn", 1, 80),
-    "distribution": targets.Distribution("dldl", -5, 95, 2.0),
+    "coral": targets.Coral(1, 80),
+    "corn": targets.Corn(1, 80),
+    "distribution": targets.Dldl(-5, 95, 2.0),
     "multitask": targets.MultiTask(small_model.REGRESSION, 0.2, 0.2),
 }
 
@@ -52,9 +52,9 @@ def faces(count: int) -> np.ndarray:
 
 
 def same(target: targets.Target, **changes) -> None:
-    architecture: dict[str, Any] = {"coral": target.kind == "ordinal" and target.method == "coral"}  # type: ignore[attr-defined]
-    if target.kind == "multitask":
-        architecture |= {"outputs": target.main.outputs, "auxiliary": targets.AUXILIARY}  # type: ignore[attr-defined]
+    architecture: dict[str, Any] = {"coral": isinstance(target, targets.Coral)}
+    if isinstance(target, targets.MultiTask):
+        architecture |= {"outputs": target.main.outputs, "auxiliary": targets.AUXILIARY}
     small_model.write(target, **architecture | changes)
     predictor = TorchPredictor()
     onnx_export.export(predictor, onnx_predictor.FILE)

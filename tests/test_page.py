@@ -11,12 +11,12 @@ from local_server import running, write_model
 from PIL import Image
 
 from faceage.core.utkface import Labels
-from faceage.networks.targets import Classification, Distribution
+from faceage.networks.targets import Classification, Dldl
 from faceage.sample.synthetic import draw_face
 
 pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is not on PATH")
 
-YEARS = Distribution("dldl", 0, 90, 2.0)
+YEARS = Dldl(0, 90, 2.0)
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 ELSEWHERE = "192.0.2.7"  # where a phone would reach this machine
 STATUS = "document.getElementById('status').textContent"

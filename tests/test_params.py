@@ -1,27 +1,84 @@
 """params.yaml: every fault is named by key, value and what is allowed, all of them at once."""
 
+import inspect
+import re
+
 import pytest
 import yaml
-from conftest import edit_params
+from conftest import ROOT, edit_params
 
-from faceage.core import params, settings
+import check
+from faceage.core import params
 from faceage.core.script import UserError
+from faceage.core.settings import Params, Phase, Section
+from faceage.training.transforms import TRANSFORMS
 
 
 def test_the_file_in_the_repository_is_sound(workspace):
     assert params.load(params.Params).split.train == 0.7
 
 
-def test_every_key_is_commented_or_obvious_and_none_has_a_default():
-    sections = [
-        section
-        for section in vars(settings).values()
-        if isinstance(section, type) and issubclass(section, settings.Section)
-    ]
-    assert settings.Flip in sections
-    for section in sections:
+def comments():
+    """Keys and transforms that begin a line of params.yaml: the comment above and beside each."""
+    path: list[str] = []
+    above: list[str] = []
+    for line in (ROOT / "params.yaml").read_text().splitlines():
+        if re.match(" *#", line):
+            above.append(line.strip(" #"))
+            continue
+        beside = line.partition(" # ")[2]
+        if key := re.match(r"( *)(\w+):", line):
+            path = [*path[: len(key[1]) // 2], key[2]]
+            yield ".".join(path), plain(*above, beside)
+        elif transform := re.search(r"- \{name: (\w+)", line):
+            yield f"transform {transform[1]}", plain(*above, beside)
+        above = []
+
+
+def descriptions(section=Params, prefix=""):
+    """Every key of a section and of those in it, and what is said of it there."""
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield f"{prefix}{name}", plain(inspect.getdoc(inner))
+            yield from descriptions(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", plain(field.description)
+
+
+def plain(*lines):
+    text = " ".join(" ".join(line or "" for line in lines).split()).rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+def test_every_key_is_described_once_and_commented_with_that():
+    said = dict(comments())
+    for key, description in descriptions():
+        assert description, f"{key} has no description"
+        assert said.get(key) == description, key
+
+
+def test_every_transform_is_commented_with_what_it_says_of_itself():
+    said = dict(comments())
+    used = [transform for transform in TRANSFORMS if f"transform {transform}" in said]
+    assert used
+    for name in used:
+        assert said[f"transform {name}"] == plain(inspect.getdoc(TRANSFORMS[name]))
+
+
+def test_no_key_has_a_default_and_those_in_lists_are_described_too():
+    def sections(section):
+        yield section
+        for field in section.model_fields.values():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                yield from sections(field.annotation)
+
+    listed: list[type[Section]] = [Phase, *TRANSFORMS.values()]
+    for section in (*sections(Params), *listed):
         for name, field in section.model_fields.items():
-            assert field.is_required(), name
+            assert field.is_required(), f"{section.__name__}.{name}"
+    for section in listed:
+        assert all(field.description for field in section.model_fields.values()), section
 
 
 @pytest.mark.parametrize(
@@ -44,10 +101,6 @@ def test_every_key_is_commented_or_obvious_and_none_has_a_default():
         ),
         ({"groupings": {}}, "must have one called age_group"),
         ({"evaluate.coverage": 90}, "evaluate.coverage is 90"),
-        ({"train.augment": [{"name": "flip", "p": float("nan")}]}, "train.augment.0.flip.p is nan"),
-        ({"train.augment": [{"name": "flip"}]}, "flip.p is missing: it says probability"),
-        ({"train.augment": [{"name": "flip", "p": 1, "q": 1}]}, "q is not a known key (known here"),
-        ({"train.augment": [{"name": "flop"}]}, "expected tags: 'flip', 'affine'"),
         (
             {"train.phases": [{"layers": "al", "epochs": 1, "lr": 1}]},
             "it should be 'all' or 'head'",
@@ -57,7 +110,8 @@ def test_every_key_is_commented_or_obvious_and_none_has_a_default():
             {"target.grouping": "ages"},
             "target.grouping is 'ages', and groupings has age_group, life_stage",
         ),
-        ({"target.name": "corn", "train.reweight": "loss"}, "set it to sampler"),
+        ({"target.grouping": "stage"}, "has age_group, life_stage (did you mean life_stage?)"),
+        ({"train.augment": "flip"}, "train.augment is 'flip', and it should be a valid list"),
     ],
 )
 def test_faults_are_named(workspace, edits, message):
@@ -66,6 +120,100 @@ def test_faults_are_named(workspace, edits, message):
         params.load(params.TrainParams)
     assert message in str(error.value)
     assert str(error.value).startswith("params.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        (
+            {"target.name": "dldll"},
+            "target.name is 'dldll', and it should be 'regression', 'classification', 'coral',"
+            " 'corn', 'dldl', 'sord' or 'mean_variance' (did you mean dldl?)",
+        ),
+        (
+            {"target.loss": "huber"},
+            "target.loss is 'huber', and it should be 'mse', 'l1', 'smooth_l1' or 'focal_mse'",
+        ),
+        ({"target.name": "corn", "train.reweight": "loss"}, "set it to sampler"),
+        ({"train.augment": [{"name": "flip", "p": float("nan")}]}, "train.augment.0.p is nan"),
+        (
+            {"train.augment": [{"name": "flip", "p": 2}]},
+            "train.augment.0.p is 2, and it should be less than or equal to 1",
+        ),
+        ({"train.augment": [{"name": "flip"}]}, "0.p is missing: it says probability"),
+        (
+            {"train.augment": [{"name": "flip", "p": 1}, {"name": "flip", "p": 1, "q": 1}]},
+            "train.augment.1.q is not a known key (known here: p)",
+        ),
+        (
+            {"train.augment": [{"name": "affine", "rotat": 1, "zoom": 0, "shift": 0}]},
+            "train.augment.0.rotat is not a known key (did you mean rotate?)",
+        ),
+        (
+            {"train.augment": [{"name": "flop"}]},
+            "train.augment.0.name is 'flop', and it should be 'flip', 'affine', 'jitter', 'erase',"
+            " 'grey' or 'noise' (did you mean flip?)",
+        ),
+        ({"train.augment": [{"p": 1}]}, "train.augment.0.name is None, and it should be 'flip'"),
+    ],
+)
+def test_what_is_not_in_its_registry_is_refused_by_the_first_stage(workspace, edits, message):
+    edit_params(edits)
+    with pytest.raises(UserError) as error:
+        check.main()
+    assert message in str(error.value)
+    assert str(error.value).startswith("params.yaml: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("sample.px", "sample.img_size"),
+        ("data.min_px", "data.min_img_size"),
+        ("split.groups", "split.clusters"),
+        ("target.groups", "target.grouping"),
+        ("train.px", "train.img_size"),
+        ("train.flip_average", "train.hflip_tta"),
+        ("train.rare_ages", "train.reweight"),
+        ("train.rare_power", "train.reweight_power"),
+        ("train.rare_years", "train.lds_sigma"),
+        ("evaluate.min_group", "evaluate.min_subgroup"),
+    ],
+)
+def test_an_old_name_is_refused_with_the_new_one(workspace, old, new):
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    section, key = old.split(".")
+    content[section][key] = content[section].pop(new.split(".")[1])
+    with pytest.raises(UserError) as error:
+        params.check(content)
+    assert str(error.value) == f"params.yaml: {old} is not a known key (did you mean {new}?)"
+
+
+def test_an_old_name_beside_the_new_one_is_refused_too(workspace):
+    edit_params({"train.leave_out": 0.01})
+    with pytest.raises(UserError) as error:
+        params.load(params.TrainParams)
+    assert str(error.value) == (
+        "params.yaml: train.leave_out is not a known key (did you mean label_issues.leave_out, with"
+        " train.split=data/clean_split.csv?)"
+    )
+
+
+def test_groupings_of_old_names_are_refused_with_the_new_ones(workspace):
+    content = yaml.safe_load((workspace / "params.yaml").read_text())
+    groupings = content["groupings"]
+    content["groupings"] = {
+        "group": groupings["age_group"],
+        "stage": groupings["life_stage"],
+    }
+    with pytest.raises(UserError) as error:
+        params.check(content)
+    assert "groupings.group is not a known key (did you mean groupings.age_group?)" in str(
+        error.value
+    )
+    assert "groupings.stage is not a known key (did you mean groupings.life_stage?)" in str(
+        error.value
+    )
 
 
 def test_all_faults_are_reported_at_once(workspace):

@@ -2,14 +2,13 @@
 
 import pytest
 import torch
-from test_training import new_network, new_task, run_fit, small_settings, some_faces
+from test_training import new_trainer, run_fit, small_settings, some_faces
 from timm.utils import ModelEmaV3
 
 from faceage.core.script import UserError
 from faceage.core.settings import Phase
 from faceage.training import phases
-from faceage.training.loop import PhaseTraining
-from faceage.training.optimizers import Schedule, make_optimizer
+from faceage.training.optimizers import make_optimizer, make_scheduler
 
 
 def phase(layers, epochs=None, lr=None):
@@ -18,11 +17,11 @@ def phase(layers, epochs=None, lr=None):
 
 def changed_by_an_epoch(workspace, layers):
     settings = small_settings(workspace, weight_decay=0.1)
-    part = some_faces(24)
-    task = new_task(settings, part)
-    network = new_network(settings, task)
+    trainer = new_trainer(settings, some_faces(24))
+    network = trainer.network
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    PhaseTraining(network, task, phase(layers), 0).epoch(1, 1)
+    trainer.start_phase(phase(layers))
+    trainer.train_epoch(1, 1)
     return network, {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
 
 
@@ -54,18 +53,18 @@ def test_a_head_trained_on_features_is_the_one_trained_in_full(workspace):
     """The slow way: the whole frozen network on images, without augmentation."""
     head = {"hidden": [], "dropout": 0.0, "init": "default"}
     settings = small_settings(workspace, augment=[], head=head)
-    part = some_faces(40)
-    task = new_task(settings, part)
 
     def train(in_full):
-        network = new_network(settings, task)
-        training = PhaseTraining(network, task, phase("head"), 0)
+        trainer = new_trainer(settings, some_faces(40))
+        trainer.start_phase(phase("head"))
         if in_full:
-            training.train_inputs = phases.Images(part.pixels, network, settings.train)
-            training.module = torch.nn.Sequential(FrozenInFull(network), network.head)
-            training.average = ModelEmaV3(training.module)
-        losses = [training.epoch(number, number) for number in (1, 2, 3)]
-        return losses, network.head.last.weight.detach().clone()
+            trainer.features = None
+            trainer.module = torch.nn.Sequential(
+                FrozenInFull(trainer.network), trainer.network.head
+            )
+            trainer.average = ModelEmaV3(trainer.module)
+        losses = [trainer.train_epoch(number, number) for number in (1, 2, 3)]
+        return losses, trainer.network.head.last.weight.detach().clone()
 
     fast, slow = train(in_full=False), train(in_full=True)
     assert fast[0] == pytest.approx(slow[0], rel=1e-4)
@@ -101,8 +100,7 @@ def test_phases_follow_each_other_with_their_rates(workspace):
 
 def test_layer_decay_slows_the_first_layers(workspace):
     settings = small_settings(workspace, layer_decay=0.5)
-    task = new_task(settings, some_faces(16))
-    network = new_network(settings, task)
+    network = new_trainer(settings, some_faces(16)).network
     groups = make_optimizer(network, settings.train, 0.1).param_groups
     rate = {id(p): group["lr"] for group in groups for p in group["params"]}
     assert rate[id(network.head.last.weight)] == pytest.approx(0.1)
@@ -121,10 +119,9 @@ def test_layer_decay_slows_the_first_layers(workspace):
 )
 def test_optimisers_and_schedulers_that_do_not_exist(workspace, edits, message):
     settings = small_settings(workspace, **edits)
-    task = new_task(settings, some_faces(16))
-    network = new_network(settings, task)
+    network = new_trainer(settings, some_faces(16)).network
     with pytest.raises(UserError, match=message):
-        Schedule(make_optimizer(network, settings.train, 0.1), settings.train, 1, 1)
+        make_scheduler(make_optimizer(network, settings.train, 0.1), settings.train, 1, 1)
 
 
 @pytest.mark.parametrize("name", ["cosine", "tanh", "step", "multistep", "poly"])
@@ -160,8 +157,7 @@ def test_rare_ages_are_drawn_more_often_or_weigh_more(workspace):
     part.labels.age[0] = 80
     for how in ("loss", "sampler"):
         settings = small_settings(workspace, reweight=how, reweight_power=1.0, lds_sigma=0.0)
-        task = new_task(settings, part)
-        training = PhaseTraining(new_network(settings, task), task, phase("head"), 0)
-        assert training.weights[0] / training.weights[1] == pytest.approx(199)
-    order = training._order(torch.Generator().manual_seed(0))
+        trainer = new_trainer(settings, part)
+        assert trainer.weights[0] / trainer.weights[1] == pytest.approx(199)
+    order = trainer._order(torch.Generator().manual_seed(0))
     assert 60 < int((order == 0).sum()) < 140

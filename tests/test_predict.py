@@ -190,7 +190,7 @@ def test_groups_are_of_the_grouping_that_was_learned_and_not_of_its_twin(album):
 
 
 def test_a_distribution_comes_with_the_age(album):
-    small_model.write(targets.Distribution("dldl", 0, 90, 2.0))
+    small_model.write(targets.Dldl(0, 90, 2.0))
     found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
     assert found.years is not None and found.distribution is not None
     np.testing.assert_allclose(found.distribution.sum(axis=1), 1, atol=1e-5)

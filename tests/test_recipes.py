@@ -12,6 +12,8 @@ from conftest import ROOT
 from faceage.core.params import check
 from faceage.core.script import UserError
 from faceage.experiments import recipes
+from faceage.networks import targets
+from faceage.training.transforms import make_transforms
 
 NAMES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
@@ -24,6 +26,11 @@ def in_the_repository(monkeypatch):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_is_valid_and_says_what_it_is(name):
     assert recipes.options(name)
+    defaults = yaml.safe_load((ROOT / "params.yaml").read_text())
+    recipe = yaml.safe_load((ROOT / f"recipes/{name}.yaml").read_text())
+    params = check(recipes.merged(defaults, recipe))
+    targets.check(params.target, params.train.reweight)
+    make_transforms(params.train.augment)
     assert len(recipes.titles()[name]) > 20
 
 

@@ -23,7 +23,7 @@ from faceage.core import images
 from faceage.core.utkface import Labels
 from faceage.inference.serving import guard, uploads
 from faceage.inference.torch_predictor import TorchPredictor
-from faceage.networks.targets import Distribution
+from faceage.networks.targets import Dldl
 from faceage.sample.synthetic import draw_face
 
 CLIENTS = 50
@@ -60,7 +60,7 @@ def test_an_answer_is_that_of_the_model(address, model):
 
 
 def test_a_distribution_is_over_whole_years_from_birth(tmp_path):
-    with running(write_model(tmp_path, Distribution("dldl", -3, 100, 2.0))) as address:
+    with running(write_model(tmp_path, Dldl(-3, 100, 2.0))) as address:
         (face,) = ask(address, photo(0)).json()["faces"]
     shares = np.array(face["distribution"])
     assert len(shares) == 101

@@ -11,6 +11,8 @@ import torch
 from faceage.core.script import UserError
 from faceage.core.settings import Grouping, TargetSettings
 from faceage.networks import losses, targets
+from faceage.networks.target import Labels
+from faceage.networks.target import labels as labels_of
 
 GROUPINGS = {
     "age_group": Grouping(boundaries=[18, 41, 61], names=["<18", "18-40", "41-60", ">60"]),
@@ -32,7 +34,7 @@ EVERY = (*BY_AGE, "classification")
 
 def labels(ages=AGES, gender=0, race=0):
     none = torch.full((len(ages),), -1)
-    return targets.Labels(ages, none, none + 1 + gender, none + 1 + race)
+    return Labels(ages, none, none + 1 + gender, none + 1 + race)
 
 
 def fitted(name, ages=AGES, **changes):
@@ -191,7 +193,7 @@ def test_distributions_are_over_whole_years_and_sum_to_one(name):
 def test_additional_heads_add_their_weighted_losses():
     ages = torch.tensor([20.0, 30.0])
     none = torch.tensor([-1, -1])
-    both = targets.Labels(ages, none, torch.tensor([1, -1]), torch.tensor([4, -1]))
+    both = Labels(ages, none, torch.tensor([1, -1]), torch.tensor([4, -1]))
     settings = TargetSettings(**DEFAULTS | {"name": "regression", "gender": 0.5, "race": 2.0})
     target = targets.fit(both, settings, GROUPINGS)
     assert isinstance(target, targets.MultiTask)
@@ -207,7 +209,7 @@ def test_classes_instead_of_ages():
     table = pd.DataFrame(
         {"age": [None, None], "age_class": ["OLD", "YOUNG"], "gender": pd.NA, "race": pd.NA}
     )
-    found = targets.labels(table, ["YOUNG", "MIDDLE", "OLD"])
+    found = labels_of(table, ["YOUNG", "MIDDLE", "OLD"])
     settings = TargetSettings(**DEFAULTS | {"name": "classification", "grouping": "life_stage"})
     target = targets.fit(found, settings, GROUPINGS)
     assert target.encode(found)[:, 0].tolist() == [2, 0]
@@ -215,7 +217,7 @@ def test_classes_instead_of_ages():
     with pytest.raises(UserError, match=r"target\.name=classification"):
         targets.fit(found, TargetSettings(**DEFAULTS | {"name": "dldl"}), GROUPINGS)
     with pytest.raises(UserError, match="labelled OLD, YOUNG"):
-        targets.labels(table, GROUPINGS["age_group"].names)
+        labels_of(table, GROUPINGS["age_group"].names)
 
 
 def test_rarity_by_hand():

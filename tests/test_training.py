@@ -11,9 +11,12 @@ from conftest import edit_params, photo
 
 from faceage.core import params
 from faceage.core.script import UserError
+from faceage.core.settings import Phase
 from faceage.networks import age_network, devices, faces, forward, saved_model, targets
+from faceage.networks.target import Labels
 from faceage.training.checkpoints import Checkpoint, fingerprint
-from faceage.training.loop import Part, PhaseTraining, Task, fit
+from faceage.training.loop import FaceDataset, Trainer, batches
+from faceage.training.optimizers import before_step
 
 SMALL = {
     "model": "test_resnet",
@@ -32,7 +35,7 @@ def small_settings(workspace, target=None, **edits) -> params.TrainParams:
     return params.load(params.TrainParams)
 
 
-def some_faces(count: int) -> Part:
+def some_faces(count: int) -> FaceDataset:
     """Pictures whose brightness tells the age."""
     generator = torch.Generator().manual_seed(0)
     ages = torch.randint(1, 90, (count,), generator=generator).float()
@@ -40,38 +43,35 @@ def some_faces(count: int) -> Part:
     pixels = (noise + 2 * ages.view(-1, 1, 1, 1)).to(torch.uint8)
     gender = torch.randint(0, 2, (count,), generator=generator)
     race = torch.randint(-1, 5, (count,), generator=generator)
-    return Part(pixels, targets.Labels(ages, NONE.repeat(count), gender, race))
+    return FaceDataset(pixels, Labels(ages, NONE.repeat(count), gender, race))
 
 
-def new_task(settings: params.TrainParams, part: Part) -> Task:
-    target = targets.fit(part.labels, settings.target, settings.groupings)
-    return Task(target, settings.train, part, part, settings.groupings["age_group"].boundaries)
-
-
-def new_network(settings: params.TrainParams, task: Task, seed: int = 0):
+def new_trainer(settings: params.TrainParams, faces: FaceDataset, seed: int = 0) -> Trainer:
+    target = targets.fit(faces.labels, settings.target, settings.groupings)
     torch.manual_seed(seed)
-    outputs = task.target.outputs
-    resolved = age_network.resolve(settings.model, settings.train, settings.target, outputs)
-    return age_network.build(resolved)
+    resolved = age_network.resolve(settings.model, settings.train, settings.target, target.outputs)
+    network = age_network.build(resolved)
+    boundaries = settings.groupings["age_group"].boundaries
+    return Trainer(network, target, settings.train, faces, faces, boundaries, settings.seed)
 
 
-def new_training(settings: params.TrainParams, part: Part) -> PhaseTraining:
-    task = new_task(settings, part)
-    network = new_network(settings, task)
-    return PhaseTraining(network, task, settings.train.phases[0], settings.seed)
+def in_first_phase(settings: params.TrainParams, faces: FaceDataset) -> Trainer:
+    trainer = new_trainer(settings, faces)
+    trainer.start_phase(settings.train.phases[0])
+    return trainer
 
 
 def test_golden_losses_of_five_steps(workspace, monkeypatch):
-    training = new_training(small_settings(workspace, epochs=1), some_faces(40))
+    trainer = in_first_phase(small_settings(workspace, epochs=1), some_faces(40))
     losses = []
-    step = training._step
+    step = trainer.step
 
     def recorded(*arguments):
         losses.append(step(*arguments))
         return losses[-1]
 
-    monkeypatch.setattr(training, "_step", recorded)
-    mean = training.epoch(1, 1)
+    monkeypatch.setattr(trainer, "step", recorded)
+    mean = trainer.train_epoch(1, 1)
     assert mean == pytest.approx(np.mean(losses))
     assert losses == pytest.approx(GOLDEN, rel=2e-3)
 
@@ -85,14 +85,12 @@ class Killed(Exception):
 
 
 def run_fit(settings, part, name, stop_after=None):
-    def after_epoch(epoch, speed):
+    def report(epoch, speed):
         if epoch.epoch == stop_after:
             raise Killed
 
-    task = new_task(settings, part)
-    network = new_network(settings, task)
     try:
-        return fit(network, task, settings.seed, Checkpoint(name), "run", after_epoch)
+        return new_trainer(settings, part).fit(Checkpoint(name), "run", report)
     except Killed:
         return None
 
@@ -126,6 +124,46 @@ def test_resume_equals_uninterrupted_bit_for_bit(workspace, edits):
             assert torch.equal(tensor, resumed.weights[key]), key
 
 
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"),
+    [(10, 4, [4, 4, 2]), (9, 4, [4, 5]), (8, 4, [4, 4]), (3, 8, [3]), (2, 8, [2]), (5, 2, [2, 3])],
+)
+def test_batches_hold_every_face_once_and_none_of_them_a_single_one(count, size, sizes):
+    order = torch.randperm(count)
+    found = batches(order, size)
+    assert [len(rows) for rows in found] == sizes
+    assert torch.equal(torch.cat(found), order)
+
+
+@pytest.mark.parametrize("count", [5, 21, 25])
+def test_every_training_face_is_taken_once_an_epoch(workspace, monkeypatch, count):
+    """Fewer than a batch, a smaller batch at the end, and one face too many for the batches."""
+    trainer = in_first_phase(small_settings(workspace, epochs=1), some_faces(count))
+    seen, losses = [], []
+    step = trainer.step
+
+    def recorded(rows, generator):
+        seen.extend(rows.tolist())
+        losses.extend([step(rows, generator)] * len(rows))
+        return losses[-1]
+
+    monkeypatch.setattr(trainer, "step", recorded)
+    mean = trainer.train_epoch(1, 1)
+    assert sorted(seen) == list(range(count))
+    assert mean == pytest.approx(np.mean(losses))
+
+
+def test_a_phase_starts_from_the_best_averaged_weights(workspace):
+    settings = small_settings(workspace, epochs=3)
+    trainer = new_trainer(settings, some_faces(16))
+    fitted = trainer.fit(Checkpoint("first"), "run", lambda epoch, speed: None)
+    last = trainer.network.state_dict()["head.last.weight"].clone()
+    trainer.start_phase(Phase(layers=3, epochs=1, lr=None))
+    started = trainer.network.state_dict()
+    assert not torch.equal(started["head.last.weight"], last)
+    assert all(torch.equal(started[key], fitted.weights[key]) for key in started)
+
+
 def test_it_learns_and_keeps_the_best_epoch(workspace):
     settings = small_settings(workspace, epochs=8, lr=0.003, ema_decay=0.9)
     part = some_faces(64)
@@ -142,22 +180,23 @@ def test_training_ends_early_when_nothing_gets_better(workspace):
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error(workspace):
-    training = new_training(small_settings(workspace, epochs=1), some_faces(32))
-    training.encoded *= math.nan
+    trainer = in_first_phase(small_settings(workspace, epochs=1), some_faces(32))
+    trainer.encoded *= math.nan
     with pytest.raises(UserError, match=r"try a lower train\.lr"):
-        training.epoch(1, 1)
+        trainer.train_epoch(1, 1)
 
 
 def test_the_schedule_warms_up_and_falls(workspace):
     settings = small_settings(workspace, epochs=4, warmup_epochs=1)
-    training = new_training(settings, some_faces(80))
+    trainer = in_first_phase(settings, some_faces(78))
+    assert trainer.steps == 10
     rates = []
-    for step in range(4 * training.steps):
-        training.schedule.before_step(step)
-        rates.append(training.optimizer.param_groups[0]["lr"])
+    for step in range(4 * trainer.steps):
+        before_step(trainer.scheduler, step)
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
     assert rates[0] == pytest.approx(settings.train.lr / 100)
     assert max(rates) == pytest.approx(settings.train.lr, rel=0.15)
-    assert abs(int(np.argmax(rates)) - training.steps) <= 1
+    assert abs(int(np.argmax(rates)) - trainer.steps) <= 1
     assert rates[-1] < settings.train.lr / 10
 
 
@@ -185,22 +224,21 @@ def save(network, target, about=None):
 def test_saved_models_come_back_the_same(workspace, members):
     settings = small_settings(workspace, members=members, hflip_tta=True)
     part = some_faces(16)
-    task = new_task(settings, part)
-    networks_ = [new_network(settings, task, seed) for seed in range(members)]
+    trainers = [new_trainer(settings, part, seed) for seed in range(members)]
+    networks_, fitted = [trainer.network for trainer in trainers], trainers[0].target
     model = age_network.Model(networks_)
     logits = forward.predict(model, part.pixels, torch.float32)
     weights = [network.state_dict() for network in networks_]
-    saved_model.save(weights, model.architecture, task.target, {"fingerprint": "abc"})
+    saved_model.save(weights, model.architecture, fitted, {"fingerprint": "abc"})
     loaded, target = saved_model.load()
-    assert target == task.target
+    assert target == fitted
     assert torch.equal(forward.predict(loaded, part.pixels, torch.float32), logits)
     assert saved_model.describe()["fingerprint"] == "abc"
 
 
 def test_the_model_is_the_mean_of_members_and_of_mirror_images(workspace):
     settings = small_settings(workspace, members=2, hflip_tta=True)
-    task = new_task(settings, some_faces(16))
-    members = [new_network(settings, task, seed).eval() for seed in (0, 1)]
+    members = [new_trainer(settings, some_faces(16), seed).network.eval() for seed in (0, 1)]
     images = torch.rand(3, 3, 32, 32)
     each = [member(view) for member in members for view in (images, images.flip(-1))]
     assert torch.allclose(age_network.Model(members)(images), torch.stack(each).mean(0), atol=1e-6)
@@ -211,9 +249,9 @@ def test_a_model_can_be_rebuilt_with_timm_alone(workspace):
     from safetensors.torch import load_file
 
     settings = small_settings(workspace)
-    task = new_task(settings, some_faces(16))
-    network = new_network(settings, task).eval()
-    save(network, task.target)
+    trainer = new_trainer(settings, some_faces(16))
+    network = trainer.network.eval()
+    save(network, trainer.target)
 
     about = json.loads((workspace / "models/model.json").read_text())
     tensors = load_file(workspace / "models/model.safetensors")
@@ -226,14 +264,14 @@ def test_a_model_can_be_rebuilt_with_timm_alone(workspace):
     images = torch.rand(2, 3, 32, 32)
     logit = backbone(images) @ weight.T + bias
     age = logit[:, 0] * about["target"]["sd"] + about["target"]["mean"]
-    assert torch.allclose(age, task.target.age(network(images)), atol=1e-4)
+    assert torch.allclose(age, trainer.target.age(network(images)), atol=1e-4)
 
 
 @pytest.mark.parametrize("file", ["model.json", "model.safetensors"])
 def test_a_damaged_model_is_a_clear_error(workspace, file):
     settings = small_settings(workspace)
-    task = new_task(settings, some_faces(16))
-    save(new_network(settings, task), task.target)
+    trainer = new_trainer(settings, some_faces(16))
+    save(trainer.network, trainer.target)
     path = workspace / "models" / file
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(UserError, match="train it again"):

@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 
-from faceage.core.settings import Transform
 from faceage.training import mixing
-from faceage.training.transforms import augment
+from faceage.training.transforms import TRANSFORMS, augment, make_transforms
 
 EVERY = (
     {"name": "flip", "p": 1},
@@ -24,8 +22,11 @@ def random_images(count=4):
 
 def augmented(*transforms):
     generator = torch.Generator().manual_seed(0)
-    settings = [TypeAdapter(Transform).validate_python(transform) for transform in transforms]
-    return augment(random_images(), settings, generator)
+    return augment(random_images(), make_transforms(transforms), generator)
+
+
+def test_every_transform_is_among_those_tried_here():
+    assert [transform["name"] for transform in EVERY] == list(TRANSFORMS)
 
 
 def test_no_transform_changes_nothing():

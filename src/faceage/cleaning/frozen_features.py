@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from faceage.core import tables
 from faceage.networks import age_network, devices, faces
-from faceage.networks.forward import predict
+from faceage.networks.forward import extract_features
 
 IMG_SIZE = 128  # side of a backbone's input: enough for features, and quick
 GRADIENT_SIZE, CELL, ORIENTATIONS = 64, 8, 8
@@ -36,10 +36,9 @@ def of_faces(table: pd.DataFrame, model: str, weights: str) -> np.ndarray:
     pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
     if weights == "none":
         return oriented_gradients(pixels).numpy()
-    network = age_network.build(age_network.for_features(model, IMG_SIZE), weights).to(
-        devices.pick()
-    )
-    return predict(network, pixels, torch.float32, through=network.backbone).numpy()
+    architecture = age_network.for_features(model, IMG_SIZE)
+    backbone, _ = age_network.build_backbone(architecture, weights)
+    return extract_features(backbone.to(devices.pick()), architecture, pixels).numpy()
 
 
 def oriented_gradients(pixels: Tensor) -> Tensor:

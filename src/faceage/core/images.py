@@ -32,6 +32,9 @@ BLOCK = 16  # pixels: side of a JPEG's blocks
 # Of 16 bits of colour Pillow keeps the high byte; told that they come the other way, the low one.
 HIGH_BYTE, LOW_BYTE = "RGB;16B", "RGB;16L"
 
+# Weights of red, green and blue in the luma of Rec. 601, as in Pillow's conversion to grey.
+LUMA = (0.299, 0.587, 0.114)
+
 
 class NotAnImage(Exception):
     """The bytes are in no image format that Pillow knows."""

@@ -4,13 +4,13 @@
 is what dvc.yaml declares for it, so a stage cannot read a parameter that DVC does not watch.
 """
 
-import difflib
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from faceage.core.faults import in_words
 from faceage.core.script import UserError
 from faceage.core.settings import (
     Data,
@@ -126,8 +126,7 @@ def check(content: Any, path: Path = PATH) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(_fault(item, content) for item in error.errors())
-        raise UserError(f"{path}: {faults}") from None
+        raise UserError(f"{path}: {'; '.join(in_words(error, Params))}") from None
 
 
 def _read(path: Path) -> Any:
@@ -137,47 +136,3 @@ def _read(path: Path) -> Any:
         raise UserError(f"there is no {path} here: run from the root of the repository") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def _fault(item: Any, content: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
-    match item["type"]:
-        case "missing":
-            return f"{key} is missing: it says {_meaning(item['loc'])}"
-        case "extra_forbidden":
-            known = _siblings(item["loc"])
-            close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-            return f"{key} is not a known key ({hint})"
-        case "value_error":
-            return f"{key or 'the file'}: {item['ctx']['error']}"
-        case _:
-            allowed = item["msg"].replace("Input should", "it should")
-            return f"{key or 'the file'} is {item['input']!r}, and {allowed}"
-
-
-def _siblings(location: tuple[Any, ...]) -> list[str]:
-    return list(_section(location[:-1]).model_fields)
-
-
-def _meaning(location: tuple[Any, ...]) -> str:
-    field = _section(location[:-1]).model_fields[location[-1]]
-    return field.description or "a section of its own"
-
-
-def _section(location: tuple[Any, ...]) -> Any:
-    section: Any = Params
-    for part in location:
-        if hasattr(section, "model_fields"):
-            section = section.model_fields[part].annotation
-        elif isinstance(part, int) or get_origin(section) is dict:
-            section = get_args(section)[-1]
-        else:
-            section = _named(section, part)
-    return section
-
-
-def _named(choice: Any, name: str) -> Any:
-    """The section of that name among those that a list may hold."""
-    sections = get_args(get_args(choice)[0])
-    return next(s for s in sections if get_args(s.model_fields["name"].annotation) == (name,))

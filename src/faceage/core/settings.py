@@ -1,8 +1,15 @@
-"""What params.yaml may say: a typed, frozen section for each mapping, bounds for each key."""
+"""What params.yaml may say: a typed, frozen section for each mapping, bounds for each key.
+
+Docstrings of sections and descriptions of keys stand in params.yaml too, as comments: they are
+written here, and tests/test_params.py compares. What names a target, a loss or a transform is
+checked by the module that has them.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from faceage.core.faults import closest, old_groupings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -15,9 +22,13 @@ class Section(BaseModel):
 
 
 class Sample(Section):
-    """The built-in data set of synthetic faces."""
+    """The built-in data set of synthetic faces, so that everything runs before you have data."""
 
-    faces: int = Field(ge=50, le=100_000, description="how many usable faces to draw")
+    faces: int = Field(
+        ge=50,
+        le=100_000,
+        description="usable faces to draw; some deliberately bad files come on top",
+    )
     img_size: int = Field(ge=64, le=512, description="side of a face in pixels")
 
 
@@ -25,42 +36,68 @@ class Csv(Section):
     """The tables of labels, of the layout `csv` above all."""
 
     file: str | None = Field(
-        description="name of the table, or a pattern of several; null: found out", min_length=1
+        description="null: the only one with these columns; or its name; or a pattern of several",
+        min_length=1,
     )
-    name: str = Field(min_length=1, description="column of the images' file names")
-    label: str = Field(min_length=1, description="column of ages in years, or of class names")
-    classes: str = Field(description="the grouping that class names belong to")
+    name: str = Field(min_length=1, description="file names")
+    label: str = Field(min_length=1, description="ages in years, or names of classes")
+    classes: str = Field(description="the grouping that these names belong to")
 
 
 class Identity(Section):
-    """A model that says whether two faces are one person's."""
+    """Faces that a model of face embeddings takes for one person's are grouped like bursts."""
 
-    model: str = Field(min_length=1, description="path of an .onnx file, or none")
-    similarity: float = Field(gt=0, le=1, description="cosine from which two are one person")
+    model: str = Field(
+        min_length=1,
+        description="none, or the path of an .onnx file that takes faces as ArcFace's models do",
+    )
+    similarity: float = Field(
+        gt=0,
+        le=1,
+        description="cosine of two embeddings from which on they are one person's",
+    )
 
 
 class Source(Section):
     """Where the faces come from."""
 
-    source: str = Field(min_length=1, description="folder, .zip or .tar, also compressed")
+    source: str = Field(
+        min_length=1,
+        description="a folder, .zip or .tar, also .tar.gz, .tar.bz2, .tar.xz, .tar.zst, or a folder"
+        " of such archives",
+    )
 
 
 class Data(Source):
     """Where the faces come from and which of them are used."""
 
-    layout: str = Field(min_length=1, description="where the labels are: a layout's name, or auto")
+    layout: str = Field(
+        min_length=1,
+        description="where the labels are: utkface, in names like 26_1_0_20170116174525125.jpg;"
+        " age_folders, in a folder for each age (26/, 026/); csv, in a table beside the images;"
+        " agedb, fairface and the other data sets that docs/data.md lists; auto: found out",
+    )
     min_kept: Probability = Field(
         description="share of the images that must be usable; fewer end the run"
     )
     csv: Csv
-    min_age: int = Field(ge=0, description="youngest age that is believed, in years")
-    max_age: int = Field(le=150, description="oldest age that is believed, in years")
-    align: bool = Field(description="find the face of each photograph and align it")
-    min_img_size: int = Field(ge=8, description="shortest side of a usable image in pixels")
-    near_duplicate: float = Field(gt=0.9, le=1, description="correlation from which two are one")
+    align: bool = Field(
+        description="true: raw photographs; the largest face of each is found and aligned like"
+        " UTKFace's"
+    )
+    min_age: int = Field(ge=0, description="years; labels of younger faces are rejected")
+    max_age: int = Field(le=150, description="years; labels of older faces are rejected")
+    min_img_size: int = Field(ge=8, description="images with a shorter side are rejected")
+    near_duplicate: float = Field(
+        gt=0.9,
+        le=1,
+        description="correlation of small grey crops from which two images are near-duplicates",
+    )
     identity: Identity
     conflicts: Literal["drop", "median", "keep"] = Field(
-        description="what becomes of files of one picture that disagree about the age"
+        description="what becomes of byte-identical files of different ages, and of"
+        " near-duplicates whose ages are more than 5 years apart: drop, median (all get the median"
+        " age) or keep. Each is listed"
     )
 
     @model_validator(mode="after")
@@ -71,16 +108,20 @@ class Data(Source):
 
 
 class Split(Section):
-    """Shares of the three parts and the age bins over which they are balanced."""
+    """Which faces are learned from, decided on and reported on."""
 
+    clusters: Literal["none", "exact", "near", "burst"] = Field(
+        description="which faces stay in one of the three: none, exact (the same pixels), near"
+        " (near-duplicates too), burst (the same person too, probably: photographs of people alike"
+        " that were found within seconds, or that data.identity takes for one person's)"
+    )
     train: Share = Field(description="share of the faces to learn from")
     val: Share = Field(description="share of the faces to decide on")
     test: Share = Field(description="share of the faces to report on, once")
-    clusters: Literal["none", "exact", "near", "burst"] = Field(
-        description="which faces stay on one side: those of the same picture or person"
+    bin_years: int = Field(
+        ge=1, le=150, description="the three are balanced over age bins of this width"
     )
-    bin_years: int = Field(ge=1, le=150, description="width of an age bin in years")
-    min_bin: int = Field(ge=1, description="bins with fewer faces are merged with a neighbour")
+    min_bin: int = Field(ge=1, description="bins with fewer faces are merged with their neighbour")
 
     @model_validator(mode="after")
     def _shares_add_up(self) -> "Split":
@@ -94,57 +135,11 @@ class LabelIssues(Section):
     """What becomes of labels that are probably wrong."""
 
     leave_out: float = Field(
-        ge=0, lt=1, description="share of the training faces that clean_split.csv leaves out"
+        ge=0,
+        lt=1,
+        description="share of the training faces that data/clean_split.csv leaves out, those with"
+        " the worst issues: train.split chooses it",
     )
-
-
-class Flip(Section):
-    """Mirror left and right."""
-
-    name: Literal["flip"]
-    p: Probability = Field(description="probability for each image")
-
-
-class Affine(Section):
-    """Rotate, zoom and shift in one resampling; borders are repeated."""
-
-    name: Literal["affine"]
-    rotate: float = Field(ge=0, le=180, description="up to this many degrees either way")
-    zoom: float = Field(ge=0, lt=1, description="scale by up to this share either way")
-    shift: float = Field(ge=0, lt=1, description="move by up to this share of the side")
-
-
-class Jitter(Section):
-    """Change the colours, each by up to a share either way."""
-
-    name: Literal["jitter"]
-    brightness: float = Field(ge=0, lt=1, description="factor on the pixels")
-    contrast: float = Field(ge=0, lt=1, description="factor about the mean luma")
-    saturation: float = Field(ge=0, lt=1, description="factor about the pixel's luma")
-
-
-class Erase(Section):
-    """Paint a rectangle of a fifth to half of each side grey."""
-
-    name: Literal["erase"]
-    p: Probability = Field(description="probability for each image")
-
-
-class Grey(Section):
-    """Take the colour away."""
-
-    name: Literal["grey"]
-    p: Probability = Field(description="probability for each image")
-
-
-class Noise(Section):
-    """Add Gaussian noise."""
-
-    name: Literal["noise"]
-    sd: float = Field(gt=0, le=1, description="largest standard deviation, of pixels in 0..1")
-
-
-Transform = Annotated[Flip | Affine | Jitter | Erase | Grey | Noise, Field(discriminator="name")]
 
 
 class Phase(Section):
@@ -160,65 +155,123 @@ class Phase(Section):
 class Scheduler(Section):
     """How the learning rate goes over a phase."""
 
-    name: str = Field(description="a scheduler of timm (cosine) or a class of torch (StepLR)")
+    name: str = Field(
+        description="of timm (cosine, tanh, step, multistep, poly) or a class of torch"
+        " (ReduceLROnPlateau)"
+    )
     args: dict[str, Any] = Field(description="its arguments, by its own names")
 
 
 class Head(Section):
     """What stands between the backbone's features and the logits."""
 
-    hidden: list[Annotated[int, Field(ge=1)]] = Field(description="widths of Linear-ReLU layers")
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(
+        description="widths of layers between the features and the last one, each with a ReLU"
+    )
     dropout: float = Field(ge=0, lt=1, description="before the last linear layer")
-    init: Literal["default", "xavier_uniform"] = Field(description="of the linear layers")
+    init: Literal["default", "xavier_uniform"] = Field(
+        description="of the linear layers: default or xavier_uniform"
+    )
 
 
 class Train(Section):
     """How the network is fitted."""
 
     split: Literal["data/split.csv", "data/clean_split.csv"] = Field(
-        description="all faces of the split, or those without the worst label issues"
+        description="or data/clean_split.csv, without the faces of label_issues.leave_out"
     )
-    img_size: int | None = Field(ge=32, le=1024, description="input side; null: the backbone's")
+    img_size: int | None = Field(
+        ge=32,
+        le=1024,
+        description="side of the network's input in pixels; null: the backbone's own",
+    )
     epochs: int = Field(ge=1, description="passes over the training set, at most")
     lr: float = Field(gt=0, description="highest learning rate")
-    phases: list[Phase] = Field(min_length=1, description="what learns, one after the other")
-    members: int = Field(ge=1, le=20, description="networks, each with a seed of its own")
-    head: Head
-    batch_size: int = Field(ge=2, description="images per step, over all devices")
-    optimizer: str = Field(description="an optimiser that timm knows, by name")
-    weight_decay: float = Field(ge=0, description="decoupled where the optimiser has that")
-    layer_decay: float = Field(gt=0, le=1, description="factor on the rate for each layer down")
-    scheduler: Scheduler
-    warmup_epochs: float = Field(ge=0, description="epochs of linear warm-up")
-    clip_grad: float = Field(gt=0, description="largest norm of the gradient")
-    ema_decay: float = Field(ge=0, lt=1, description="decay a step of the averaged weights; 0: off")
-    monitor: Literal["mae", "accuracy"] = Field(description="what the best epoch is chosen by")
-    patience: int = Field(ge=1, description="epochs without a better one before a phase ends")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(description="arithmetic of a step")
-    reweight: Literal["none", "loss", "sampler"] = Field(
-        description="whether faces of rare ages count more, or come more often"
+    phases: list[Phase] = Field(
+        min_length=1,
+        description="one after the other: which layers learn (all, head, or a number: so many of"
+        " the last layers of the backbone with the head), for how long and how fast; null:"
+        " train.epochs, train.lr. Each starts from the best averaged weights of those before."
+        " Where only the head learns, images are not augmented: their features are computed once."
+        " Batch norms keep their statistics, unless all layers learn",
     )
-    reweight_power: float = Field(gt=0, le=1, description="1: inverse frequency, 0.5: its root")
-    lds_sigma: float = Field(ge=0, description="neighbourhood over which frequency is smoothed")
-    augment: list[Transform] = Field(description="random changes to a training image, in order")
-    mixup: float = Field(ge=0, description="alpha of MixUp's Beta distribution; 0: off")
-    cutmix: float = Field(ge=0, description="alpha of CutMix's Beta distribution; 0: off")
-    hflip_tta: bool = Field(description="average over a face and its mirror image when in use")
+    members: int = Field(
+        ge=1,
+        le=20,
+        description="networks trained, each with a seed of its own, whose mean is the model",
+    )
+    head: Head
+    batch_size: int = Field(ge=2, description="images in a step")
+    optimizer: str = Field(
+        description="adamw, or another that timm knows: python -c"
+        ' "import timm; print(timm.optim.list_optimizers())"'
+    )
+    weight_decay: float = Field(ge=0, description="decoupled where the optimizer has that")
+    layer_decay: float = Field(
+        gt=0,
+        le=1,
+        description="factor on the rate for each layer further from the head; 1: the same for all",
+    )
+    scheduler: Scheduler
+    warmup_epochs: float = Field(
+        ge=0, description="epochs in which the rate rises to lr, of timm's schedulers"
+    )
+    clip_grad: float = Field(gt=0, description="largest norm of the gradient")
+    ema_decay: float = Field(
+        ge=0, lt=1, description="of the averaged weights that are evaluated; 0: off"
+    )
+    monitor: Literal["mae", "accuracy"] = Field(
+        description="what the best epoch is chosen by, on the validation set: mae or accuracy"
+    )
+    patience: int = Field(ge=1, description="epochs without a better one before a phase ends early")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        description="arithmetic of a step: float32, bfloat16, or auto: bfloat16 where the device is"
+        " faster with it, which gives other digits there"
+    )
+    reweight: Literal["none", "loss", "sampler"] = Field(
+        description="none, or loss, or sampler: so that rare ages count like common ones"
+    )
+    reweight_power: float = Field(
+        gt=0, le=1, description="1: by inverse frequency, 0.5: by its square root"
+    )
+    lds_sigma: float = Field(
+        ge=0,
+        description="years, of the Gaussian over which the frequency is smoothed (LDS)",
+    )
+    augment: list[dict[str, Any]] = Field(
+        description="random changes to a training image, in this order; also {name: grey, p: 0.1},"
+        " {name: noise, sd: 0.05}"
+    )
+    mixup: float = Field(ge=0, description="alpha of MixUp; 0: off")
+    cutmix: float = Field(ge=0, description="alpha of CutMix; 0: off")
+    hflip_tta: bool = Field(
+        description="use the mean over a face and its mirror image (test-time augmentation)"
+    )
 
 
 class TargetSettings(Section):
-    """What the head learns to say about an age."""
+    """What the network learns to say about an age."""
 
-    name: Literal[
-        "regression", "classification", "coral", "corn", "dldl", "sord", "mean_variance"
-    ] = Field(description="what the logits stand for")
-    loss: Literal["mse", "l1", "smooth_l1", "focal_mse"] = Field(description="of regression")
-    beta: float = Field(gt=0, description="years of error where smooth L1 turns linear")
-    grouping: str = Field(description="the grouping whose classes classification learns")
+    name: str = Field(
+        description="regression: the age itself; classification: one of the groups of `grouping`;"
+        " coral, corn: whether the face is older than each age; dldl, sord, mean_variance: a"
+        " distribution over ages"
+    )
+    loss: str = Field(description="of regression: mse, l1, smooth_l1, focal_mse")
+    beta: float = Field(
+        gt=0, description="years of error at which smooth L1 turns from quadratic to linear"
+    )
+    grouping: str = Field(description="of classification: one of the groupings")
     label_smoothing: float = Field(ge=0, lt=1, description="of classification")
-    sigma: float = Field(gt=0, le=20, description="years by which dldl and sord spread an age")
-    gender: float = Field(ge=0, description="weight of a head for gender; 0: none")
-    race: float = Field(ge=0, description="weight of a head for ethnicity; 0: none")
+    sigma: float = Field(
+        gt=0, le=20, description="years by which dldl and sord spread an age over its neighbours"
+    )
+    gender: float = Field(
+        ge=0, description="weight of the loss of an additional head for gender; 0: none"
+    )
+    race: float = Field(
+        ge=0, description="weight of the loss of an additional head for ethnicity; 0: none"
+    )
 
 
 # Columns of reports/predictions.csv that a grouping's own columns must not hide.
@@ -229,7 +282,7 @@ TAKEN = (
 
 
 class Grouping(Section):
-    """Named age groups: as classes, and for the share of faces put into the right one."""
+    """Named age groups."""
 
     boundaries: list[int] = Field(min_length=1, description="first age of each group but the first")
     names: list[str] = Field(description="of the groups, from youngest to oldest")
@@ -250,23 +303,45 @@ class Grouping(Section):
 class Evaluate(Section):
     """How the test set is measured."""
 
-    bootstrap: int = Field(ge=100, le=100_000, description="resamples behind each interval")
-    min_subgroup: int = Field(ge=2, description="faces below which a subgroup is not compared")
-    coverage: Share = Field(description="nominal coverage of the prediction intervals")
-    robustness_faces: int = Field(ge=1, description="test faces to corrupt, at most")
+    bootstrap: int = Field(ge=100, le=100_000, description="resamples behind each 95% interval")
+    min_subgroup: int = Field(
+        ge=2,
+        description="faces below which a gender or ethnicity is shown, but not compared",
+    )
+    coverage: Share = Field(
+        description="share of the true ages that a prediction interval is to hold"
+    )
+    robustness_faces: int = Field(
+        ge=1,
+        description="test faces that are darkened, blurred and so on; all if there are fewer",
+    )
 
 
 class Params(Section):
     """The whole of params.yaml."""
 
     seed: int = Field(ge=0, lt=2**31, description="of every random choice")
-    model: str = Field(min_length=1, description="any model name that timm knows")
-    weights: str = Field(min_length=1, description="imagenet, none or the path of a .safetensors")
-    tracking: bool = Field(description="log runs to MLflow")
-    promote: bool = Field(description="register a model that beats the champion")
+    model: str = Field(
+        min_length=1,
+        description="any model name that timm knows: python -c"
+        """ "import timm; print(timm.list_models('*b0*'))\"""",
+    )
+    weights: str = Field(
+        min_length=1,
+        description="imagenet: timm's pretrained weights, downloaded once; none: from scratch; or"
+        " the path of a .safetensors file with the backbone's weights in timm's key names",
+    )
+    tracking: bool = Field(description="off: log nothing to MLflow")
+    promote: bool = Field(
+        description="on: register the model in MLflow, as `champion`, if there is none or it beats"
+        " the present one on the same test faces by a paired comparison"
+    )
     sample: Sample
     data: Data
-    groupings: dict[str, Grouping] = Field(description="the age groups, by the grouping's name")
+    groupings: dict[str, Grouping] = Field(
+        description="age groups as classes; boundaries: first age of each group but the first;"
+        " names: of the groups, from youngest to oldest; age_group is the one of the headline"
+    )
     split: Split
     label_issues: LabelIssues
     target: TargetSettings
@@ -277,28 +352,29 @@ class Params(Section):
     def _groupings_are_known(self) -> "Params":
         if "age_group" not in self.groupings:
             raise ValueError(
-                "groupings must have one called age_group, which headline and plots use"
+                "; ".join(
+                    [
+                        "groupings must have one called age_group, which headline and plots use",
+                        *old_groupings(self.groupings),
+                    ]
+                )
             )
         for name in self.groupings:
             if name.removeprefix("predicted_") in TAKEN:
                 raise ValueError(f"groupings: {name} has a meaning already, name it otherwise")
-        known = ", ".join(self.groupings)
         for key, name in (
             ("target.grouping", self.target.grouping),
             ("data.csv.classes", self.data.csv.classes),
         ):
             if name not in self.groupings:
-                raise ValueError(f"{key} is {name!r}, and groupings has {known}")
+                close = closest(name, self.groupings)
+                hint = f" (did you mean {close}?)" if close else ""
+                known = ", ".join(self.groupings)
+                raise ValueError(f"{key} is {name!r}, and groupings has {known}{hint}")
         return self
 
     @model_validator(mode="after")
     def _promotion_is_tracked(self) -> "Params":
         if self.promote and not self.tracking:
             raise ValueError("promote: on needs MLflow's registry, and tracking is off")
-        return self
-
-    @model_validator(mode="after")
-    def _target_and_training_go_together(self) -> "Params":
-        if self.target.name == "corn" and self.train.reweight == "loss":
-            raise ValueError("train.reweight: corn has no weighted loss; set it to sampler")
         return self

@@ -16,8 +16,7 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
-# Rec. 601 luma, as Pillow's conversion to grey.
-LUMA = (0.299, 0.587, 0.114)
+from faceage.core.images import LUMA
 
 # Random choices come from a generator on the CPU: the same on every device.
 Corruption = Callable[[Tensor, float, Generator], Tensor]

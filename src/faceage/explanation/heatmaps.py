@@ -3,10 +3,11 @@
 import numpy as np
 from matplotlib import colormaps
 
+from faceage.core.images import LUMA
+
 # Made to be told apart under the common colour vision deficiencies, and in grey.
 COLORS = colormaps["viridis"]
 SHARE = 0.55  # of the colour in the picture; the rest is the face in grey
-LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 
 
 def over(face: np.ndarray, attribution: np.ndarray) -> np.ndarray:

@@ -17,22 +17,33 @@ from faceage.networks.heads import Head
 from faceage.networks.targets import AUXILIARY
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """What rebuilds the network of a model: all of it is plain JSON.
+@dataclass(frozen=True, kw_only=True)
+class BackboneArchitecture:
+    """What a backbone is built from: all of it is plain JSON.
 
     model: timm's name; img_size: side of the square input in pixels; mean, std: of the input's red,
-    green and blue after scaling to 0..1; hidden, dropout, coral, init: see `heads.Head`; outputs:
-    logits of the target, and auxiliary: those after them; members: networks whose logits are
-    averaged; hflip_tta: average over the face and its mirror image too; model_args: what timm
-    builds `model` with, and source: the name whose weights `imagenet` means, both of a model that
-    was not given by a name of timm's own but as hf-hub:REPOSITORY or local-dir:FOLDER.
+    green and blue after scaling to 0..1; model_args: what timm builds `model` with, and source: the
+    name whose weights `imagenet` means, both of a model that was not given by a name of timm's own
+    but as hf-hub:REPOSITORY or local-dir:FOLDER.
     """
 
     model: str
     img_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    model_args: dict[str, Any] = field(default_factory=dict)
+    source: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(BackboneArchitecture):
+    """What rebuilds the networks of a model.
+
+    hidden, dropout, coral, init: see `heads.Head`; outputs: logits of the target, and auxiliary:
+    those after them; members: networks whose logits are averaged; hflip_tta: average over the face
+    and its mirror image too.
+    """
+
     hidden: tuple[int, ...]
     dropout: float
     init: str
@@ -41,8 +52,6 @@ class Architecture:
     auxiliary: int
     members: int
     hflip_tta: bool
-    model_args: dict[str, Any] = field(default_factory=dict)
-    source: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """Fields by name, for JSON."""
@@ -131,30 +140,31 @@ def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> A
     )
 
 
-def for_features(model: str, img_size: int) -> Architecture:
-    """A network of which only the backbone is used, at `img_size` or its own size if it has one."""
+def for_features(model: str, img_size: int) -> BackboneArchitecture:
+    """A backbone that is used alone, at `img_size` or its own size if it takes no other."""
     known = backbones.look_up(model)
     own = backbones.registered_config(known.model)
-    return Architecture(
+    return BackboneArchitecture(
         model=known.model,
         img_size=own.input_size[-1] if own.fixed_input_size else img_size,
         mean=tuple(known.config.mean),
         std=tuple(known.config.std),
-        hidden=(),
-        dropout=0.0,
-        init="default",
-        outputs=1,
-        coral=False,
-        auxiliary=0,
-        members=1,
-        hflip_tta=False,
         model_args=known.model_args,
         source=known.source,
     )
 
 
 def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
-    """Build one member with `weights` in its backbone and a fresh head, channels last.
+    """Build one member: a backbone as `build_backbone` does, and a fresh head."""
+    backbone, features = build_backbone(architecture, weights)
+    network = AgeNetwork(backbone, features, architecture)
+    return network.to(memory_format=torch.channels_last)
+
+
+def build_backbone(
+    architecture: BackboneArchitecture, weights: str = "none"
+) -> tuple[nn.Module, int]:
+    """Build a backbone with `weights`, channels last; say how many features it has.
 
     Parameters
     ----------
@@ -183,8 +193,7 @@ def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
     if weights != "none":
         source = architecture.source or name
         backbone = backbones.with_weights(name, source, weights, backbone, arguments)
-    network = AgeNetwork(backbone, features, architecture)
-    return network.to(memory_format=torch.channels_last)
+    return backbone.to(memory_format=torch.channels_last), features
 
 
 @contextmanager

@@ -1,25 +1,28 @@
 """What the head learns to say about an age: from labels to a loss, from logits back to an age.
 
-Every target has the same few methods, so that training, evaluation and use know none of them by
-name. `fit` makes one from the training labels and params.yaml, `restore` from models/model.json.
+Every target has the methods of `Target`, so that training, evaluation and use know none of them by
+name. A new one is a class here and a line in `TARGETS`. `fit` makes one from the training labels
+and params.yaml, `restore` from models/model.json.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Self
 
-import pandas as pd
 import torch
 from coral_pytorch.dataset import levels_from_labelbatch, proba_to_label
 from coral_pytorch.losses import coral_loss, corn_loss
 from torch import Tensor
 from torch.nn import functional as F
 
+from faceage.core.faults import require_known
 from faceage.core.script import UserError
-from faceage.core.settings import Grouping, TargetSettings
+from faceage.core.settings import TargetSettings
 from faceage.core.utkface import GENDERS, RACES
 from faceage.networks.losses import REGRESSION_LOSSES
+from faceage.networks.target import Groupings, Labels, Target
 
 # Distributions over ages reach this many sigmas beyond the training ages: cut off at the youngest
 # age, the mean of an infant's distribution would lie years above the infant's age.
@@ -28,89 +31,8 @@ MARGIN = 3
 AUXILIARY = len(GENDERS) + len(RACES)
 
 
-class LearnedClasses(NamedTuple):
-    """The grouping that a target has learned, and the number of each face's class, long (n,)."""
-
-    grouping: str
-    numbers: Tensor
-
-
 @dataclass(frozen=True)
-class Labels:
-    """What is known of n faces.
-
-    age: years, float (n,), not a number where the source gives classes only; age_class: its
-    number, long (n,), -1 where the source gives ages; gender, race: codes, long (n,), -1 where
-    they are missing.
-    """
-
-    age: Tensor
-    age_class: Tensor
-    gender: Tensor
-    race: Tensor
-
-    def __len__(self) -> int:
-        return len(self.age)
-
-    def __getitem__(self, rows: Tensor | slice) -> "Labels":
-        return Labels(self.age[rows], self.age_class[rows], self.gender[rows], self.race[rows])
-
-
-def labels(faces: pd.DataFrame, classes: Sequence[str]) -> Labels:
-    """Labels of a table of faces.
-
-    Parameters
-    ----------
-    faces : columns `age`, `age_class`, `gender`, `race`
-    classes : names of the groups that `age_class` is numbered by
-
-    Raises
-    ------
-    UserError
-        If a face is of another class.
-    """
-    unknown = set(faces["age_class"].dropna()) - set(classes)
-    if unknown:
-        raise UserError(
-            f"target.grouping: its classes are {', '.join(classes)}, and faces of data.source are"
-            f" labelled {', '.join(sorted(unknown))}; name the grouping that has these"
-        )
-    number = faces["age_class"].map({name: k for k, name in enumerate(classes)})
-    codes = [column.fillna(-1).astype(int) for column in (number, faces["gender"], faces["race"])]
-    age = torch.tensor(faces["age"].to_numpy(dtype="float32", na_value=math.nan))
-    return Labels(age, *(torch.tensor(code.to_numpy()) for code in codes))
-
-
-class Target(Protocol):
-    """From labels to a loss, from logits to ages. Logits are float (n, outputs)."""
-
-    kind: ClassVar[str]
-
-    @property
-    def outputs(self) -> int:
-        """Logits a face."""
-
-    def encode(self, labels: Labels) -> Tensor:
-        """Labels as what the loss compares the logits with: float (n, columns)."""
-
-    def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        """Loss of each face: (n,)."""
-
-    def age(self, logits: Tensor) -> Tensor:
-        """Ages in years, never negative: (n,); not a number where no ages were learned."""
-
-    def classes(self, logits: Tensor) -> LearnedClasses | None:
-        """What a target that learns classes finds most likely."""
-
-    def attribution_output(self, logits: Tensor) -> Tensor:
-        """A number for each face (n,) that grows with its estimate and has a gradient."""
-
-    def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Whole years (k,) and the probability of each (n, k), where the target has them."""
-
-
-@dataclass(frozen=True)
-class Regression:
+class Regression(Target):
     """One logit, the standardised age.
 
     mean, sd: of the training ages, in years; loss: a name in `losses.REGRESSION_LOSSES`; beta:
@@ -122,8 +44,12 @@ class Regression:
     loss: str
     beta: float
 
-    kind: ClassVar[str] = "regression"
     outputs: ClassVar[int] = 1
+
+    @classmethod
+    def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
+        mean, sd = float(labels.age.mean()), float(labels.age.std(correction=0))
+        return cls(mean, sd or 1.0, settings.loss, settings.beta)
 
     def encode(self, labels: Labels) -> Tensor:
         return ((labels.age - self.mean) / self.sd)[:, None]
@@ -134,18 +60,12 @@ class Regression:
     def age(self, logits: Tensor) -> Tensor:
         return torch.clamp(logits[:, 0].float() * self.sd + self.mean, min=0)
 
-    def classes(self, logits: Tensor) -> LearnedClasses | None:
-        return None
-
     def attribution_output(self, logits: Tensor) -> Tensor:
         return logits[:, 0]
 
-    def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        return None
-
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Target):
     """A logit for each named age group, learned by cross entropy.
 
     An age is the mean of the groups' mean training ages (`centres`, years), weighted with the
@@ -153,12 +73,20 @@ class Classification:
     """
 
     grouping: str
+    grouping: str
     boundaries: Sequence[int]
     names: Sequence[str]
     centres: Sequence[float] | None
     label_smoothing: float
 
-    kind: ClassVar[str] = "classification"
+    learns_classes: ClassVar[bool] = True
+
+    @classmethod
+    def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
+        grouping = groupings[settings.grouping]
+        known = settings.grouping, grouping.boundaries, grouping.names
+        classes = cls(*known, None, settings.label_smoothing)
+        return replace(classes, centres=_centres(classes, labels))
 
     @property
     def outputs(self) -> int:
@@ -189,23 +117,22 @@ class Classification:
     def attribution_output(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1) @ torch.arange(self.outputs, dtype=logits.dtype)
 
-    def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        return None
-
 
 @dataclass(frozen=True)
-class Ordinal:
+class Ordinal(Target):
     """A logit for each of the questions "older than k?", k from `youngest` to `oldest` - 1.
 
-    coral: Cao, Mirjalili and Raschka 2020; corn: Shi, Cao and Raschka 2023. The age is that of the
-    highest k whose answer is more likely yes.
+    The age is that of the highest k whose answer is more likely yes.
     """
 
-    method: str
     youngest: int
     oldest: int
 
-    kind: ClassVar[str] = "ordinal"
+    @classmethod
+    def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
+        youngest, oldest = _range(labels)
+        # Of a single age there is nothing to ask.
+        return cls(youngest, max(oldest, youngest + 1))
 
     @property
     def outputs(self) -> int:
@@ -215,54 +142,65 @@ class Ordinal:
         age = labels.age.round().clamp(self.youngest, self.oldest)
         return (age - self.youngest)[:, None]
 
-    def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        rank, ages = encoded[:, 0].long(), self.outputs + 1
-        if self.method == "corn":
-            # The library has the mean only; a mean over one batch stands for each of its faces.
-            return corn_loss(logits, rank, ages).expand(len(rank))
-        levels = levels_from_labelbatch(rank.cpu(), ages, dtype=logits.dtype).to(logits.device)
-        return coral_loss(logits, levels, reduction=None)
+    @abstractmethod
+    def older(self, logits: Tensor) -> Tensor:
+        """Probability of being older than each age: (n, outputs)."""
 
     def age(self, logits: Tensor) -> Tensor:
-        return proba_to_label(self._older(logits)).float() + self.youngest
-
-    def classes(self, logits: Tensor) -> LearnedClasses | None:
-        return None
+        return proba_to_label(self.older(logits)).float() + self.youngest
 
     def attribution_output(self, logits: Tensor) -> Tensor:
         return torch.sigmoid(logits).sum(dim=1)
 
     def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        older = self._older(logits)
+        older = self.older(logits)
         edge = torch.ones_like(older[:, :1])
         steps = torch.cat([edge, older, 0 * edge], dim=1)
         return torch.arange(self.youngest, self.oldest + 1), (steps[:, :-1] - steps[:, 1:])
 
-    def _older(self, logits: Tensor) -> Tensor:
-        """Probability of being older than each age; corn's logits are each given the one before."""
-        if self.method == "corn":
-            return F.logsigmoid(logits.float()).cumsum(dim=1).exp()
+
+class Coral(Ordinal):
+    """The questions share one weight vector: Cao, Mirjalili and Raschka 2020."""
+
+    def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
+        rank = encoded[:, 0].long().cpu()
+        levels = levels_from_labelbatch(rank, self.outputs + 1, dtype=logits.dtype)
+        return coral_loss(logits, levels.to(logits.device), reduction=None)
+
+    def older(self, logits: Tensor) -> Tensor:
         return torch.sigmoid(logits.float())
 
 
-@dataclass(frozen=True)
-class Distribution:
-    """A logit for each whole year; the age is the mean of their distribution.
+class Corn(Ordinal):
+    """Each answer is given the one before: Shi, Cao and Raschka 2023."""
 
-    dldl: KL divergence from a Gaussian of `sigma` years plus the L1 error of the mean (DLDL-v2,
-    Gao et al. 2018). sord: cross entropy with a softmax of minus the distance in units of `sigma`
-    (Diaz and Marathe 2019). mean_variance: cross entropy, squared error of the mean and the
-    variance, weighted as by Pan et al. 2018.
+    weighs_faces: ClassVar[bool] = False
+
+    def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
+        # The library has the mean only; a mean over one batch stands for each of its faces.
+        mean = corn_loss(logits, encoded[:, 0].long(), self.outputs + 1)
+        return mean.expand(len(logits))
+
+    def older(self, logits: Tensor) -> Tensor:
+        return F.logsigmoid(logits.float()).cumsum(dim=1).exp()
+
+
+@dataclass(frozen=True)
+class Distribution(Target):
+    """A logit for each whole year from `first` to `last`; the age is the mean of all.
+
+    sigma: years by which a label is spread over its neighbours.
     """
 
-    method: str
     first: int
     last: int
     sigma: float
 
-    kind: ClassVar[str] = "distribution"
-    mean_weight: ClassVar[float] = 0.2
-    variance_weight: ClassVar[float] = 0.05
+    @classmethod
+    def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
+        youngest, oldest = _range(labels)
+        margin = math.ceil(MARGIN * settings.sigma)
+        return cls(youngest - margin, oldest + margin, settings.sigma)
 
     @property
     def outputs(self) -> int:
@@ -273,29 +211,16 @@ class Distribution:
 
     def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
         years = self._years(logits)
-        distance = years - encoded
-        log_probability = logits.log_softmax(dim=1)
-        mean = (log_probability.exp() * years).sum(dim=1)
-        match self.method:
-            case "dldl":
-                wanted = (-0.5 * (distance / self.sigma) ** 2).softmax(dim=1)
-                divergence = (wanted * (wanted.clamp_min(1e-12).log() - log_probability)).sum(dim=1)
-                return divergence + (mean - encoded[:, 0]).abs()
-            case "sord":
-                wanted = (-distance.abs() / self.sigma).softmax(dim=1)
-                return -(wanted * log_probability).sum(dim=1)
-            case _:
-                nearest = distance.abs().argmin(dim=1)
-                entropy = F.nll_loss(log_probability, nearest, reduction="none")
-                variance = (log_probability.exp() * (years - mean[:, None]) ** 2).sum(dim=1)
-                squared = (mean - encoded[:, 0]) ** 2
-                return entropy + self.mean_weight * squared / 2 + self.variance_weight * variance
+        log_p = logits.log_softmax(dim=1)
+        mean = (log_p.exp() * years).sum(dim=1)
+        return self.divergence(log_p, years, mean, encoded)
+
+    @abstractmethod
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
+        """Loss of each face (n,), from the logarithm of each year's probability and their mean."""
 
     def age(self, logits: Tensor) -> Tensor:
         return (logits.float().softmax(dim=1) @ self._years(logits)).clamp(min=0)
-
-    def classes(self, logits: Tensor) -> LearnedClasses | None:
-        return None
 
     def attribution_output(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1) @ self._years(logits)
@@ -307,8 +232,39 @@ class Distribution:
         return torch.arange(self.first, self.last + 1, device=logits.device, dtype=torch.float32)
 
 
+class Dldl(Distribution):
+    """KL divergence from a Gaussian plus the L1 error of the mean: DLDL-v2, Gao et al. 2018."""
+
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
+        wanted = (-0.5 * ((years - encoded) / self.sigma) ** 2).softmax(dim=1)
+        divergence = (wanted * (wanted.clamp_min(1e-12).log() - log_p)).sum(dim=1)
+        return divergence + (mean - encoded[:, 0]).abs()
+
+
+class Sord(Distribution):
+    """Cross entropy with a softmax of minus the distance over sigma: Diaz and Marathe 2019."""
+
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
+        wanted = (-(years - encoded).abs() / self.sigma).softmax(dim=1)
+        return -(wanted * log_p).sum(dim=1)
+
+
+class MeanVariance(Distribution):
+    """Cross entropy, squared error of the mean and the variance, weighted as by Pan et al. 2018."""
+
+    mean_weight: ClassVar[float] = 0.2
+    variance_weight: ClassVar[float] = 0.05
+
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
+        nearest = (years - encoded).abs().argmin(dim=1)
+        entropy = F.nll_loss(log_p, nearest, reduction="none")
+        variance = (log_p.exp() * (years - mean[:, None]) ** 2).sum(dim=1)
+        squared = (mean - encoded[:, 0]) ** 2
+        return entropy + self.mean_weight * squared / 2 + self.variance_weight * variance
+
+
 @dataclass(frozen=True)
-class MultiTask:
+class MultiTask(Target):
     """Another target with logits for gender and ethnicity after its own.
 
     gender, race: weights of their cross entropies beside the loss of the age; a face without the
@@ -319,7 +275,14 @@ class MultiTask:
     gender: float
     race: float
 
-    kind: ClassVar[str] = "multitask"
+    @classmethod
+    def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
+        main = TARGETS[settings.name].fit(labels, settings, groupings)
+        return cls(main, settings.gender, settings.race)
+
+    @property
+    def learns_classes(self) -> bool:  # type: ignore[override]
+        return self.main.learns_classes
 
     @property
     def outputs(self) -> int:
@@ -354,7 +317,37 @@ class MultiTask:
         return logits[:, : self.main.outputs]
 
 
-def fit(labels: Labels, settings: TargetSettings, groupings: dict[str, Grouping]) -> Target:
+# By the names in params.yaml.
+TARGETS: dict[str, type[Target]] = {
+    "regression": Regression,
+    "classification": Classification,
+    "coral": Coral,
+    "corn": Corn,
+    "dldl": Dldl,
+    "sord": Sord,
+    "mean_variance": MeanVariance,
+}
+# By the names in model.json.
+KINDS: dict[str, Any] = TARGETS | {"multitask": MultiTask}
+
+
+def check(settings: TargetSettings, reweight: str) -> None:
+    """Raise a `UserError` where params.yaml names no target or loss, or reweights none of a face.
+
+    Parameters
+    ----------
+    reweight : as in train.reweight
+    """
+    require_known("target.name", settings.name, TARGETS)
+    require_known("target.loss", settings.loss, REGRESSION_LOSSES)
+    if reweight == "loss" and not TARGETS[settings.name].weighs_faces:
+        raise UserError(
+            f"params.yaml: train.reweight is 'loss', and {settings.name} has no loss of each face;"
+            " set it to sampler"
+        )
+
+
+def fit(labels: Labels, settings: TargetSettings, groupings: Groupings) -> Target:
     """Make the target that params.yaml asks for from the labels of the training set.
 
     Raises
@@ -362,41 +355,15 @@ def fit(labels: Labels, settings: TargetSettings, groupings: dict[str, Grouping]
     UserError
         If the target learns ages and the labels are classes.
     """
-    if labels.age.isnan().any() and settings.name != "classification":
+    kind = TARGETS[settings.name]
+    if labels.age.isnan().any() and not kind.learns_classes:
         raise UserError(
             f"target.name: {settings.name} learns ages, and the faces of data.source are labelled"
             f" with classes; set target.name=classification and target.grouping={settings.grouping}"
         )
-    main = _main(labels, settings, groupings)
     if settings.gender or settings.race:
-        return MultiTask(main, settings.gender, settings.race)
-    return main
-
-
-def _main(labels: Labels, settings: TargetSettings, groupings: dict[str, Grouping]) -> Target:
-    match settings.name:
-        case "regression":
-            sd = float(labels.age.std(correction=0))
-            mean = float(labels.age.mean())
-            return Regression(mean, sd or 1.0, settings.loss, settings.beta)
-        case "classification":
-            grouping = groupings[settings.grouping]
-            classes = Classification(
-                settings.grouping,
-                grouping.boundaries,
-                grouping.names,
-                None,
-                settings.label_smoothing,
-            )
-            return replace(classes, centres=_centres(classes, labels))
-        case "coral" | "corn":
-            # Of a single age there is nothing to ask.
-            youngest, oldest = _range(labels)
-            return Ordinal(settings.name, youngest, max(oldest, youngest + 1))
-        case _:
-            youngest, oldest = _range(labels)
-            margin = math.ceil(MARGIN * settings.sigma)
-            return Distribution(settings.name, youngest - margin, oldest + margin, settings.sigma)
+        kind = MultiTask
+    return kind.fit(labels, settings, groupings)
 
 
 def _range(labels: Labels) -> tuple[int, int]:
@@ -420,7 +387,8 @@ def as_dict(target: Target) -> dict[str, Any]:
     content = dict(vars(target))
     if isinstance(target, MultiTask):
         content["main"] = as_dict(target.main)
-    return {"kind": target.kind} | content
+    kind = next(name for name, kind in KINDS.items() if type(target) is kind)
+    return {"kind": kind} | content
 
 
 def restore(content: Mapping[str, Any]) -> Target:
@@ -429,9 +397,5 @@ def restore(content: Mapping[str, Any]) -> Target:
     kind = KINDS[values.pop("kind")]
     if kind is MultiTask:
         values["main"] = restore(values["main"])
-    return kind(**values)
-
-
-KINDS: dict[str, Any] = {
-    kind.kind: kind for kind in (Regression, Classification, Ordinal, Distribution, MultiTask)
-}
+    target: Target = kind(**values)
+    return target

@@ -1,4 +1,8 @@
-"""The training loop: phases of epochs of batches, averaged weights, the best of them kept."""
+"""The training of one network, in the order in which it happens.
+
+Data, then for each phase its set-up and its epochs: batches and steps, validation of the averaged
+weights, the best of them kept, a checkpoint.
+"""
 
 import math
 import time
@@ -9,48 +13,40 @@ from typing import Any
 import numpy as np
 import torch
 from timm.utils import ModelEmaV3
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from faceage.core.progress import bar
 from faceage.core.script import UserError
 from faceage.core.settings import Phase, Train
 from faceage.networks import devices
 from faceage.networks.age_network import AgeNetwork
+from faceage.networks.faces import normalise, to_input
+from faceage.networks.forward import extract_features, predict
 from faceage.networks.losses import rarity
-from faceage.networks.targets import Labels, Target
-from faceage.training import phases
+from faceage.networks.target import Labels, Target
 from faceage.training.checkpoints import Checkpoint
 from faceage.training.mixing import mix, mixed_loss
-from faceage.training.optimizers import Schedule, make_optimizer
+from faceage.training.optimizers import after_epoch, before_step, make_optimizer, make_scheduler
+from faceage.training.phases import freeze, set_training
+from faceage.training.transforms import augment, make_transforms
 
 State = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Part:
-    """Faces of one part of the split: uint8 (n, side, side, 3) and their labels."""
+class FaceDataset:
+    """Faces of one split: uint8 (n, side, side, 3), and their labels."""
 
     pixels: Tensor
     labels: Labels
 
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be learned, how, and from which faces.
-
-    boundaries: of the age groups that the accuracy of estimated ages goes by.
-    """
-
-    target: Target
-    settings: Train
-    train: Part
-    val: Part
-    boundaries: list[int]
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of reports/history.csv. Losses are means; `val_mae` is in years.
+    """One row of reports/history.csv. Losses are means over faces; `val_mae` is in years.
 
     phase, epoch: from 1; epochs are counted through the phases. val_accuracy: share of the faces
     put into the right class, or for targets that learn ages into the right age group.
@@ -64,62 +60,126 @@ class Epoch:
     val_mae: float
     val_accuracy: float
 
-    def better(self, other: "Epoch", monitor: str) -> bool:
-        """Whether this one is better than an earlier one by `mae` or `accuracy`."""
-        if monitor == "mae":
-            return self.val_mae < other.val_mae
-        return self.val_accuracy > other.val_accuracy
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best averaged weights, the epoch that they are of, and how the training got there."""
+
+    weights: dict[str, Tensor]
+    best: Epoch
+    history: list[Epoch]
 
 
-class PhaseTraining:
-    """A network whose layers of one phase learn, its optimiser and its averaged weights.
+class Trainer:
+    """Trains one network; every random choice comes from its seed and the epoch's number.
 
-    Every random choice of an epoch comes from (seed, epoch), so that a training that goes on from
-    a checkpoint makes the choices of one that was never interrupted.
+    So a training that goes on from a checkpoint makes the choices of one that was never
+    interrupted.
+
+    Parameters
+    ----------
+    boundaries : of the age groups that the accuracy of predicted ages goes by
     """
 
-    def __init__(self, network: AgeNetwork, task: Task, phase: Phase, seed: int) -> None:
-        target, settings, train, val = task.target, task.settings, task.train, task.val
+    def __init__(
+        self,
+        network: AgeNetwork,
+        target: Target,
+        settings: Train,
+        train: FaceDataset,
+        val: FaceDataset,
+        boundaries: list[int],
+        seed: int,
+    ) -> None:
         self.network, self.target, self.settings, self.seed = network, target, settings, seed
-        self.boundaries = torch.tensor(task.boundaries, dtype=torch.float32)
+        self.train, self.val = train, val
+        self.encoded, self.val_encoded = target.encode(train.labels), target.encode(val.labels)
+        self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
         self.device = next(network.parameters()).device
         self.dtype = devices.arithmetic(settings.precision, self.device, network)
-        self.module = phases.freeze(network, phase)
-        self.train_inputs = phases.inputs_of(network, phase, train.pixels, settings)
-        self.val_inputs = phases.inputs_of(network, phase, val.pixels, settings)
-        self.encoded, self.val = target.encode(train.labels), val.labels
+        self.transforms = make_transforms(settings.augment)
+        self.weights = _weights(train.labels, target, settings)
+        self.steps = len(batches(torch.arange(len(train)), settings.batch_size))
+        self.history: list[Epoch] = []
+        self.best_weights: dict[str, Tensor] = {}
+
+    def fit(
+        self,
+        checkpoint: Checkpoint,
+        run_id: str | None,
+        report: Callable[[Epoch, dict[str, float]], None],
+    ) -> Fitted:
+        """Train through all phases, each until its epochs are done or nothing better comes.
+
+        Goes on from `checkpoint` if it holds a state; `run_id`, the tracking run, is kept with it.
+        `report` gets each finished epoch and its speed: seconds, faces_per_second.
+        """
+        state = checkpoint.load()
+        if state:
+            self.history = [Epoch(**row) for row in state["history"]]
+            self.best_weights = state["best"]
+            print(f"going on after epoch {len(self.history)} of an interrupted training")
+        for number, phase in enumerate(self.settings.phases, start=1):
+            reached = self.history[-1].phase if self.history else 0
+            if reached > number:
+                continue
+            self.start_phase(phase, state if reached == number else None)
+            while not self._is_over(number, phase):
+                start = time.perf_counter()
+                train_loss = self.train_epoch(len(self.history) + 1, self._done(number) + 1)
+                seconds = time.perf_counter() - start
+                lr = max(group["lr"] for group in self.optimizer.param_groups)
+                val_loss, val_mae, val_accuracy = self.validate()
+                after_epoch(self.scheduler, val_loss)
+                epoch = Epoch(
+                    number, len(self.history) + 1, lr, train_loss, val_loss, val_mae, val_accuracy
+                )
+                self.history.append(epoch)
+                if self._best(self.history) is epoch:
+                    self.best_weights = self._averaged()
+                checkpoint.save(self._state() | {"run_id": run_id})
+                report(epoch, {"seconds": seconds, "faces_per_second": len(self.train) / seconds})
+        return Fitted(self.best_weights, self._best(self.history), self.history)
+
+    def start_phase(self, phase: Phase, state: State | None = None) -> None:
+        """Choose what learns, and make its inputs, optimiser, scheduler and averaged weights.
+
+        It starts from the best averaged weights of the phases before.
+
+        Parameters
+        ----------
+        state : of an interrupted training within this phase, to go on from
+        """
+        if state:
+            self.network.load_state_dict(state["network"])
+        elif self.best_weights:
+            self.network.load_state_dict(self.best_weights)
+        settings = self.settings
+        self.module = freeze(self.network, phase)
+        self.features: Tensor | None = None
+        self.val_features: Tensor | None = None
+        if phase.layers == "head":
+            # What the frozen backbone makes of an image is always the same. Without augmentation it
+            # is computed once, which takes a small part of the time and ends with the same head.
+            self.features = self._features(self.train)
+            self.val_features = self._features(self.val)
         self.mixes = bool(settings.mixup or settings.cutmix) and phase.layers != "head"
-        self.steps = max(1, len(train.labels) // settings.batch_size)
-        self.weights = _rarity(train.labels, target, settings)
         self.optimizer = make_optimizer(self.module, settings, phase.lr or settings.lr)
         epochs = phase.epochs or settings.epochs
-        self.schedule = Schedule(self.optimizer, settings, epochs, self.steps)
+        self.scheduler = make_scheduler(self.optimizer, settings, epochs, self.steps)
         self.average = ModelEmaV3(self.module, decay=settings.ema_decay, use_warmup=True)
+        if state:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            self.average.module.load_state_dict(state["average"])
 
-    def state(self) -> State:
-        """Everything that the next epoch depends on."""
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "average": self.average.module.state_dict(),
-        }
+    def _features(self, dataset: FaceDataset) -> Tensor:
+        backbone, architecture = self.network.backbone, self.network.architecture
+        found = extract_features(backbone, architecture, dataset.pixels)
+        # A copy, because gradients may not flow past what was made in inference mode.
+        return found.to(self.device).clone()
 
-    def restore(self, state: State) -> None:
-        """Go on from a `state`."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.average.module.load_state_dict(state["average"])
-
-    def averaged(self) -> dict[str, Tensor]:
-        """The averaged weights of the whole network, on the CPU."""
-        prefix = "" if self.module is self.network else "head."
-        average = {prefix + name: t for name, t in self.average.module.state_dict().items()}
-        whole = self.network.state_dict() | average
-        return {name: tensor.cpu().clone() for name, tensor in whole.items()}
-
-    def epoch(self, number: int, of_phase: int) -> float:
+    def train_epoch(self, number: int, of_phase: int) -> float:
         """Take every training face once, in batches; return the mean loss.
 
         number: of the epoch in the training, of_phase: in its phase, both from 1.
@@ -127,43 +187,27 @@ class PhaseTraining:
         # The seed of an epoch also drives dropout, which draws from the global generator.
         torch.manual_seed(self.seed * 1_000_003 + number)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        order = self._order(generator)
-        phases.set_training(self.module)
-        total = 0.0
-        progress = bar(range(self.steps), f"epoch {number}", "step")
-        for step in progress:
-            rows = order[step * self.settings.batch_size : (step + 1) * self.settings.batch_size]
-            inputs = self.train_inputs.batch(rows, generator)
-            done = (of_phase - 1) * self.steps + step
-            self.schedule.before_step(done)
-            loss = self._step(inputs, rows, generator)
-            self.average.update(self.module, step=done)
-            total += loss
-            progress.set_postfix(loss=f"{total / (step + 1):.4f}", refresh=False)
-        return total / self.steps
+        set_training(self.module)
+        total, faces = 0.0, 0
+        rows_of_steps = batches(self._order(generator), self.settings.batch_size)
+        progress = bar(rows_of_steps, f"epoch {number}", "step")
+        for step, rows in enumerate(progress, start=(of_phase - 1) * self.steps):
+            before_step(self.scheduler, step)
+            total += self.step(rows, generator) * len(rows)
+            self.average.update(self.module, step=step)
+            faces += len(rows)
+            progress.set_postfix(loss=f"{total / faces:.4f}", refresh=False)
+        return total / faces
 
-    def validate(self) -> tuple[float, float, float]:
-        """Mean loss, MAE in years and accuracy of the averaged weights."""
-        logits = self.val_inputs.predict(self.average.module, self.dtype)
-        loss = self.target.losses(logits, self.target.encode(self.val)).mean()
-        age, learned = self.target.age(logits), self.target.classes(logits)
-        if learned:
-            right = learned[1] == self.target.encode(self.val)[:, 0]
-        else:
-            right = self._group(age) == self._group(self.val.age)
-        return float(loss), float((age - self.val.age).abs().mean()), float(right.float().mean())
-
-    def _group(self, age: Tensor) -> Tensor:
-        return torch.bucketize(age.floor(), self.boundaries, right=True)
-
-    def _order(self, generator: torch.Generator) -> Tensor:
+    def _order(self, generator: Generator) -> Tensor:
         if self.settings.reweight == "sampler":
             count = len(self.weights)
             return torch.multinomial(self.weights, count, replacement=True, generator=generator)
         return torch.randperm(len(self.weights), generator=generator)
 
-    def _step(self, inputs: Tensor, rows: Tensor, generator: torch.Generator) -> float:
-        encoded = self.encoded[rows].to(self.device)
+    def step(self, rows: Tensor, generator: Generator) -> float:
+        """Learn from one batch; return its mean loss."""
+        inputs, encoded = self._inputs(rows, generator), self.encoded[rows].to(self.device)
         partner, share = None, 1.0
         if self.mixes:
             mixup, cutmix = self.settings.mixup, self.settings.cutmix
@@ -191,103 +235,93 @@ class PhaseTraining:
         self.optimizer.step()
         return float(loss.detach())
 
+    def _inputs(self, rows: Tensor, generator: Generator) -> Tensor:
+        """Features of some faces where only the head learns, else their augmented images."""
+        if self.features is not None:
+            return self.features[rows]
+        architecture = self.network.architecture
+        images = to_input(self.train.pixels, architecture.img_size, self.device, rows)
+        images = augment(images, self.transforms, generator)
+        return normalise(images, architecture.mean, architecture.std)
 
-def _rarity(labels: Labels, target: Target, settings: Train) -> Tensor:
+    def validate(self) -> tuple[float, float, float]:
+        """Mean loss, MAE in years and accuracy of the averaged weights."""
+        if self.val_features is not None:
+            with torch.inference_mode():
+                logits = self.average.module.eval()(self.val_features).float().cpu()
+        else:
+            logits = predict(self.average.module, self.val.pixels, self.dtype)
+        age, learned = self.target.age(logits), self.target.classes(logits)
+        if learned:
+            right = learned.numbers == self.val_encoded[:, 0]
+        else:
+            right = self._age_group(age) == self._age_group(self.val.labels.age)
+        loss = self.target.losses(logits, self.val_encoded).mean()
+        mae = (age - self.val.labels.age).abs().mean()
+        return float(loss), float(mae), float(right.float().mean())
+
+    def _age_group(self, age: Tensor) -> Tensor:
+        return torch.bucketize(age.floor(), self.boundaries, right=True)
+
+    def _best(self, epochs: list[Epoch]) -> Epoch:
+        """The best by `train.monitor`, of equals the earliest."""
+        if self.settings.monitor == "mae":
+            return min(epochs, key=lambda epoch: epoch.val_mae)
+        return max(epochs, key=lambda epoch: epoch.val_accuracy)
+
+    def _done(self, number: int) -> int:
+        """Finished epochs of a phase."""
+        return sum(epoch.phase == number for epoch in self.history)
+
+    def _is_over(self, number: int, phase: Phase) -> bool:
+        """Whether the phase has had its epochs, or `patience` of them without a better one."""
+        done = [epoch for epoch in self.history if epoch.phase == number]
+        if not done:
+            return False
+        waited = done[-1].epoch - self._best(done).epoch
+        return (
+            len(done) >= (phase.epochs or self.settings.epochs) or waited >= self.settings.patience
+        )
+
+    def _averaged(self) -> dict[str, Tensor]:
+        """The averaged weights of the whole network, on the CPU."""
+        prefix = "" if self.module is self.network else "head."
+        average = {prefix + name: t for name, t in self.average.module.state_dict().items()}
+        whole = self.network.state_dict() | average
+        return {name: tensor.cpu().clone() for name, tensor in whole.items()}
+
+    def _state(self) -> State:
+        """Everything that the next epoch depends on."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "average": self.average.module.state_dict(),
+            "best": self.best_weights,
+            "history": [vars(epoch) for epoch in self.history],
+        }
+
+
+def batches(order: Tensor, size: int) -> list[Tensor]:
+    """Rows in batches, of which the last may be smaller, but for one face alone.
+
+    That one goes with the batch before it: a batch norm knows no variance of a single face.
+    """
+    found = list(order.split(size))
+    if len(found) > 1 and len(found[-1]) == 1:
+        found[-2:] = [torch.cat(found[-2:])]
+    return found
+
+
+def _weights(labels: Labels, target: Target, settings: Train) -> Tensor:
     """Weight of each training face: by how rare its age is, or the class that is learned of it."""
     if settings.reweight == "none":
         return torch.ones(len(labels))
-    learns_classes = target.classes(torch.zeros(1, target.outputs)) is not None
-    values = target.encode(labels)[:, 0] if learns_classes else labels.age.round()
-    years = 0.0 if learns_classes else settings.lds_sigma
-    weights = rarity(values.numpy().astype(int), settings.reweight_power, years)
+    classes = target.learns_classes
+    values = target.encode(labels)[:, 0] if classes else labels.age.round()
+    sigma = 0.0 if classes else settings.lds_sigma
+    weights = rarity(values.numpy().astype(int), settings.reweight_power, sigma)
     return torch.tensor(weights.astype(np.float32))
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """The best averaged weights, and how the training got there."""
-
-    weights: dict[str, Tensor]
-    history: list[Epoch]
-    _best: Epoch | None = None
-
-    @property
-    def best(self) -> Epoch:
-        """The epoch that the weights come from, the earliest of equals."""
-        assert self._best
-        return self._best
-
-    def after(
-        self, epoch: Epoch, monitor: str, weights: Callable[[], dict[str, Tensor]]
-    ) -> "Fitted":
-        """One epoch on; of equally good epochs the earliest is kept."""
-        history = [*self.history, epoch]
-        if self._best is None or epoch.better(self._best, monitor):
-            return Fitted(weights(), history, epoch)
-        return Fitted(self.weights, history, self._best)
-
-
-def fit(
-    network: AgeNetwork,
-    task: Task,
-    seed: int,
-    checkpoint: Checkpoint,
-    run_id: str | None,
-    after_epoch: Callable[[Epoch, dict[str, float]], None],
-) -> Fitted:
-    """Train through all phases, each until its epochs are done or nothing better comes.
-
-    Goes on from `checkpoint` if it holds a state; `run_id`, the tracking run, is kept with it.
-    `after_epoch` gets each finished epoch and its speed: seconds, faces_per_second.
-    """
-    settings = task.settings
-    fitted, state = Fitted({}, []), checkpoint.load()
-    if state:
-        history = [Epoch(**row) for row in state["history"]]
-        fitted = Fitted(state["best"], history, history[state["best_epoch"] - 1])
-        network.load_state_dict(state["network"])  # which the features of a phase come from
-        print(f"going on after epoch {len(history)} of an interrupted training")
-
-    for number, phase in enumerate(settings.phases, start=1):
-        if fitted.history and fitted.history[-1].phase > number:
-            continue
-        training = PhaseTraining(network, task, phase, seed)
-        if state and fitted.history[-1].phase == number:
-            training.restore(state)
-        while not _is_over(fitted, number, phase, settings):
-            start = time.perf_counter()
-            of_phase = sum(epoch.phase == number for epoch in fitted.history) + 1
-            train_loss = training.epoch(len(fitted.history) + 1, of_phase)
-            seconds = time.perf_counter() - start
-            lr = max(group["lr"] for group in training.optimizer.param_groups)
-            measured = training.validate()
-            training.schedule.after_epoch(measured[0])
-            epoch = Epoch(number, len(fitted.history) + 1, lr, train_loss, *measured)
-            fitted = fitted.after(epoch, settings.monitor, training.averaged)
-            checkpoint.save(training.state() | _kept(fitted) | {"run_id": run_id})
-            faces = training.steps * settings.batch_size
-            after_epoch(epoch, {"seconds": seconds, "faces_per_second": faces / seconds})
-    return fitted
-
-
-def _is_over(fitted: Fitted, number: int, phase: Phase, settings: Train) -> bool:
-    """Whether the phase has had its epochs, or `patience` of them without a better one."""
-    done = [epoch for epoch in fitted.history if epoch.phase == number]
-    if len(done) >= (phase.epochs or settings.epochs):
-        return True
-    best: Epoch | None = None
-    for epoch in done:
-        if best is None or epoch.better(best, settings.monitor):
-            best = epoch
-    return best is not None and done[-1].epoch - best.epoch >= settings.patience
-
-
-def _kept(fitted: Fitted) -> State:
-    return {
-        "best": fitted.weights,
-        "best_epoch": fitted.best.epoch,
-        "history": [vars(epoch) for epoch in fitted.history],
-    }
 
 
 def check_monitor(labels: Labels, settings: Train) -> None:

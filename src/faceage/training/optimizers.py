@@ -57,8 +57,8 @@ def _decayed(network: nn.Module, settings: Train, lr: float) -> list[dict[str, A
     return [*groups, {"params": list(network.head.parameters())}]
 
 
-class Schedule:
-    """A scheduler of timm or torch behind two calls, one a step and one an epoch.
+def make_scheduler(optimizer: optim.Optimizer, settings: Train, epochs: int, steps: int) -> Any:
+    """The scheduler of `train.scheduler`, of timm or of torch.
 
     Parameters
     ----------
@@ -69,45 +69,27 @@ class Schedule:
     UserError
         If neither library has a scheduler of that name, or it does not take these arguments.
     """
+    name = settings.scheduler.name
+    try:
+        if name in TIMM_SCHEDULERS:
+            return _of_timm(optimizer, settings, epochs, steps)
+        return _of_torch(optimizer, settings.scheduler)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"train.scheduler.args: {name} does not take them ({error})") from None
 
-    def __init__(
-        self, optimizer: optim.Optimizer, settings: Train, epochs: int, steps: int
-    ) -> None:
-        self.steps = steps
-        self.by_timm = settings.scheduler.name in TIMM_SCHEDULERS
-        try:
-            self.scheduler: Any = (
-                _of_timm(optimizer, settings, epochs, steps)
-                if self.by_timm
-                else _of_torch(optimizer, settings.scheduler)
-            )
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"train.scheduler.args: {settings.scheduler.name} does not take them ({error})"
-            ) from None
 
-    def before_step(self, done: int) -> None:
-        """Set the rate for the step after `done` steps of the phase."""
-        if self.by_timm:
-            self.scheduler.step_update(done)
+def before_step(scheduler: Any, done: int) -> None:
+    """Set the rate for the step after `done` steps of the phase, which timm's schedulers do."""
+    if not isinstance(scheduler, optim.lr_scheduler.LRScheduler):
+        scheduler.step_update(done)
 
-    def after_epoch(self, val_loss: float) -> None:
-        """Take in that an epoch of the phase ended with this validation loss."""
-        if self.by_timm:
-            return
-        if isinstance(self.scheduler, optim.lr_scheduler.ReduceLROnPlateau):
-            self.scheduler.step(val_loss)
-        else:
-            self.scheduler.step()
 
-    def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` takes."""
-        state: dict[str, Any] = self.scheduler.state_dict()
-        return state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
-        self.scheduler.load_state_dict(state)
+def after_epoch(scheduler: Any, val_loss: float) -> None:
+    """Take in that an epoch of the phase ended with this loss, which torch's schedulers do."""
+    if isinstance(scheduler, optim.lr_scheduler.ReduceLROnPlateau):
+        scheduler.step(val_loss)
+    elif isinstance(scheduler, optim.lr_scheduler.LRScheduler):
+        scheduler.step()
 
 
 def _of_timm(optimizer: optim.Optimizer, settings: Train, epochs: int, steps: int) -> Any:
