@@ -2,9 +2,10 @@
 
     python benchmarks/alignment.py
 
-In a repository whose latest run was on photographs. 500 faces of the test set are estimated as
-they are cut, found and aligned again, and after loosening: turned by up to 30 degrees and shrunk to
-between 50% and 80% of the picture, whose borders are repeated. Prints a Markdown table.
+In a repository whose latest run was on photographs. The ages of 500 faces of the test set are
+predicted as they are cut, found and aligned again, and after loosening: turned by up to 30 degrees
+and shrunk to between 50% and 80% of the picture, whose borders are repeated. Prints a Markdown
+table.
 """
 
 import cmath
@@ -29,7 +30,7 @@ FACES = 500
 
 
 def main() -> None:
-    """Estimate each face in four ways."""
+    """Predict each face in four ways."""
     model = TorchPredictor()
     test = tables.read_splits()["test"].sample(FACES, random_state=0)
     rng = random.Random(0)
@@ -48,7 +49,7 @@ def main() -> None:
         kept = np.stack(
             [cut for cut, use in zip(cuts, both, strict=True) if use and cut is not None]
         )
-        error = np.abs(model.estimate(kept).age - ages[both]).mean()
+        error = np.abs(model.predict(kept).age - ages[both]).mean()
         found = np.mean([cut is not None for cut in cuts])
         print(f"| {name}, `--detect {mode}` | {found:.1%} | {error:.2f} |")
 

@@ -3,7 +3,7 @@
     python benchmarks/duplicates.py UTKFace.tar SHEET.png
 
 Decodes, searches, searches again for 100 images more, and with the index that is for more than
-50,000 images; prints a Markdown table. For comparison the groups are counted that the plain
+50,000 images; prints a Markdown table. For comparison the clusters are counted that the plain
 correlation of small grey crops gives, and which of them are within one of ours. SHEET.png gets 100
 random pairs side by side, for judging them by eye: put it outside any repository, because it shows
 photographs of people.
@@ -62,8 +62,8 @@ def main() -> None:
 
     numbers = {content: number for number, content in enumerate(seen.records)}
     joined = np.array([(numbers[a], numbers[b]) for a, b in sorted(seen.near)])
-    groups = duplicates.connected(len(numbers), joined)
-    ours = groups[[numbers[candidate.face] for candidate in found]]
+    clusters = duplicates.connected(len(numbers), joined)
+    ours = clusters[[numbers[candidate.face] for candidate in found]]
     sizes = np.bincount(ours)
     with open_source(source) as files:
         plain = _plainly_alike([files.read(candidate.path) for candidate in found])
@@ -76,13 +76,13 @@ def main() -> None:
     print(f"| search | {searched - decoded:.1f} s |")
     print(f"| search again, {NEW} images being new | {added - searched:.1f} s |")
     print(f"| largest memory | {peak:.1f} GiB |")
-    print(f"| groups of two files or more, copies included | {(sizes > 1).sum():,} |")
+    print(f"| clusters of two files or more, copies included | {(sizes > 1).sum():,} |")
     print(f"| files in them | {sizes[sizes > 1].sum():,} |")
     print(f"| pairs of near-duplicates of different content | {len(joined):,} |")
     print(f"| found with the index instead, in {indexed - added:.1f} s | {with_index} |")
-    print(f"| groups by plain correlation at {ALIKE} | {(theirs > 1).sum():,} |")
+    print(f"| clusters by plain correlation at {ALIKE} | {(theirs > 1).sum():,} |")
     print(f"| files in them | {theirs[theirs > 1].sum():,} |")
-    print(f"| of these groups not within one of ours | {len(split)} |")
+    print(f"| of these clusters not within one of ours | {len(split)} |")
     _draw([records[content] for pair in _sample(seen) for content in pair], sheet)
 
 

@@ -25,7 +25,7 @@ def main() -> None:
     faces, features = read(*asked(__doc__, "source", "weights"))
     once = ~faces["exact_cluster"].duplicated().to_numpy()
     ages, features = faces.loc[once, "age"].to_numpy(dtype=float), features[once]
-    groups = faces.loc[once, "burst_cluster"].to_numpy()
+    clusters = faces.loc[once, "burst_cluster"].to_numpy()
     print(
         f"| draw | planted | precision at {PLANTED:.0%} | recall at {PLANTED:.0%} | planted,"
         f" {LARGE} years or more | of these within the top {DEPTH:.0%} |"
@@ -36,8 +36,8 @@ def main() -> None:
         places = random.choice(len(ages), round(PLANTED * len(ages)), replace=False)
         labels = ages.copy()
         labels[places] = random.permutation(ages)[: len(places)]
-        judged = label_issues.label_issue_scores(features, labels, groups, seed=0)
-        ranked = np.argsort(-judged["issue_score"].to_numpy(), kind="stable")
+        issues = label_issues.label_issue_scores(features, labels, clusters, seed=0)
+        ranked = np.argsort(-issues["issue_score"].to_numpy(), kind="stable")
         wrong, large = labels != ages, np.abs(labels - ages) >= LARGE
         top = ranked[: round(PLANTED * len(ages))]
         deep = ranked[: round(DEPTH * len(ages))]

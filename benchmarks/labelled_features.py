@@ -1,4 +1,4 @@
-"""Every labelled file of a source with its groups, and the features of a frozen backbone."""
+"""Every labelled file of a source with its clusters, and the features of a frozen backbone."""
 
 import tempfile
 from pathlib import Path
@@ -21,7 +21,7 @@ SIDE = 200  # of UTKFace's images
 
 
 def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Labels and groups of each file, copies too, and float32 features, row for row.
+    """Labels and clusters of each file, copies too, and float32 features, row for row.
 
     The features of a source are computed once and kept in the system's folder for such files.
     """
@@ -29,17 +29,17 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
     data = params.data.model_copy(update={"source": source})
     with open_source(source) as files:
         reader = registry.choose(files, data, params.groupings)
-        earlier = ingest_cache.recall(data)
-        found, _, looks = ingestion.inspect(files, reader, data, earlier)
-        seen = ingest_cache.compare(looks, earlier, data)
-        ingest_cache.remember(data, seen, earlier)
+        earlier = ingest_cache.load(data)
+        found, _, records = ingestion.inspect(files, reader, data, earlier)
+        seen = ingest_cache.compare(records, earlier, data)
+        ingest_cache.save(data, seen, earlier)
         first = {candidate.face: candidate for candidate in reversed(found)}
         features = _features(files, list(first.values()), Path(source), weights)
-    groups = ingestion.group(found, seen.near)
+    clusters = ingestion.cluster(found, seen.near)
     table = pd.DataFrame([vars(candidate.labels) for candidate in found])
     table["path"] = [candidate.name for candidate in found]
     for kind in ("exact", "near", "burst"):
-        table[f"{kind}_group"] = getattr(groups, kind)
+        table[f"{kind}_cluster"] = getattr(clusters, kind)
     row_of = {face: row for row, face in enumerate(first)}
     return table, features[[row_of[candidate.face] for candidate in found]]
 

@@ -46,8 +46,8 @@ def lay_out(source: Source, folder: Path) -> None:
             plain = f"{number:05d}.jpg"
             _add(folders, f"{labels.age:03d}/{plain}", content)
             _add(listed, f"images/{plain}", content)
-            (group,) = bin_index(np.array([labels.age]), grouping["boundaries"])
-            rows.writerow([plain, grouping["names"][group]])
+            (age_class,) = bin_index(np.array([labels.age]), grouping["boundaries"])
+            rows.writerow([plain, grouping["names"][age_class]])
         _add(listed, "labels.csv", table.getvalue().encode())
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/leakage.py UTKFace.tar WEIGHTS
 
-Frozen features of tf_efficientnet_lite0 and a head with one hidden layer, trained on the parts
+Frozen features of tf_efficientnet_lite0 and a head with one hidden layer, trained on the splits
 train and val and tested on test, under three seeds of the split. Every labelled file takes part,
 with copies and conflicts as they come, because that is what `none` means. Prints a Markdown table.
 """
@@ -45,8 +45,8 @@ def main() -> None:
     for policy, column in POLICIES.items():
         cells, means = [], []
         for seed in SEEDS:
-            part = splitting.assign(faces.assign(cluster=faces[column]), SHARES, seed)
-            test = (part == "test").to_numpy()
+            split = splitting.assign(faces.assign(cluster=faces[column]), SHARES, seed)
+            test = (split == "test").to_numpy()
             errors = test_errors(ages, features, test, seed)
             resamples = Resamples(faces.loc[test, "burst_cluster"], 2000, seed=0)
             low, high = resamples.interval_of_mean(errors)
@@ -76,8 +76,8 @@ def test_errors(ages: np.ndarray, features: np.ndarray, test: np.ndarray, seed: 
         schedule.step()
     head.eval()
     with torch.inference_mode():
-        estimated = head((torch.from_numpy(features[test]) - mean) / sd)[:, 0].numpy()
-    return np.abs((estimated * spread + centre).clip(0, None) - ages[test])
+        predicted = head((torch.from_numpy(features[test]) - mean) / sd)[:, 0].numpy()
+    return np.abs((predicted * spread + centre).clip(0, None) - ages[test])
 
 
 if __name__ == "__main__":

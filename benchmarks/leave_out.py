@@ -1,10 +1,10 @@
-"""What leaving the worst label issues out of training is worth: train.split.
+"""What leaving label issues out of training is worth: label_issues.leave_out.
 
     python benchmarks/leave_out.py UTKFace.tar WEIGHTS
 
 Frozen features of tf_efficientnet_lite0 and a ridge regression on them, fitted on the training set
-without the share of it whose labels are most probably wrong, tested on all of the test set; three
-seeds of the split. Once with the labels as they are, once with wrong ages planted in 3% of the
+without the share of it with the worst label issues, tested on all of the test set; three seeds
+of the split. Once with the labels as they are, once with wrong ages planted in 3% of the
 training set: there one knows what there is to gain. Prints a Markdown table.
 """
 
@@ -31,7 +31,7 @@ PLANTED = 0.03
 
 
 def main() -> None:
-    """Split, rank the labels, leave out, fit and test."""
+    """Split, rank, leave out, fit and test."""
     faces, features = read(*asked(__doc__, "source", "weights"))
     once = ~faces["exact_cluster"].duplicated().to_numpy()
     faces, features = faces[once].reset_index(drop=True), features[once]
@@ -52,17 +52,17 @@ def main() -> None:
 
 def errors(faces, features, seed: int, planted: float):  # noqa: ANN001, ANN201
     """Clusters of the test faces, and their absolute errors by the share that was left out."""
-    part = splitting.assign(faces, SHARES, seed).to_numpy()
-    train, test = np.flatnonzero(part == "train"), part == "test"
+    split = splitting.assign(faces, SHARES, seed).to_numpy()
+    train, test = np.flatnonzero(split == "train"), split == "test"
     ages, clusters = faces["age"].to_numpy(dtype=float), faces["cluster"].to_numpy()
     labels = ages.copy()
     random = np.random.default_rng(seed)
     wrong = random.choice(train, round(planted * len(train)), replace=False)
     labels[wrong] = random.permutation(ages[train])[: len(wrong)]
-    judged = label_issues.label_issue_scores(
+    issues = label_issues.label_issue_scores(
         features[train], labels[train], clusters[train], seed=0
     )
-    trusted = train[np.argsort(judged["issue_score"].to_numpy(), kind="stable")]
+    trusted = train[np.argsort(issues["issue_score"].to_numpy(), kind="stable")]
     ridge = make_pipeline(StandardScaler(), RidgeCV(label_issues.STRENGTHS))
     strength = ridge.fit(features[train], labels[train])[-1].alpha_
     same = make_pipeline(StandardScaler(), Ridge(strength))

@@ -51,7 +51,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         start = time.perf_counter()
         for batch in np.array_split(pixels, len(pixels) // forward.BATCH):
-            model.estimate(batch)
+            model.predict(batch)
         alone.append(len(pixels) / (time.perf_counter() - start))
         start = time.perf_counter()
         count = sum(1 for _ in batch_prediction.rows(files, find, model))

@@ -40,8 +40,8 @@ class Limits:
 
 
 # In float only rounding differs. In 8 bits EfficientNet-Lite0, which quantises well, moves no face
-# by more than 6.3 years and puts 1% into another group; csatv2, which doesn't, up to 15 years and
-# 15%, and its MAE hides it: what rises for some faces falls for others.
+# by more than 6.3 years and puts 1% into another age group; csatv2, which doesn't, up to 15 years
+# and 15%, and its MAE hides it: what rises for some faces falls for others.
 LIMITS = {
     FLOAT: Limits(move=0.05, regrouped=0.01, rise=0.05),
     INT8: Limits(move=10.0, regrouped=0.05, rise=0.1),
@@ -72,11 +72,11 @@ def main() -> None:
         print(f"not compared with PyTorch: there is no {tables.FACES}")
 
 
-def read(part: str, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Faces of a part, drawn at random: uint8 (n, side, side, 3), and their ages in years (n,)."""
+def read(split: str, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Faces of a split, drawn at random: uint8 (n, side, side, 3), and their ages in years (n,)."""
     if not (tables.FACES.exists() and tables.SPLIT.exists()):
         raise UserError(f"8 bits are scaled by faces, and there is no {tables.FACES}: dvc repro")
-    table = tables.read_splits()[part]
+    table = tables.read_splits()[split]
     # Rows go by file name, which in UTKFace begins with the age: the first ones are of few ages.
     table = table.sample(min(count, len(table)), random_state=0)
     pixels = faces.decode(table, tables.image_bytes(table["face"]), side).numpy()
@@ -84,16 +84,16 @@ def read(part: str, count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(models: dict[str, Predictor], pixels: np.ndarray, ages: np.ndarray) -> pd.DataFrame:
-    """Differences from PyTorch's estimates, errors and times by model; printed, too."""
-    reference = models["PyTorch"].estimate(pixels)
+    """Differences from PyTorch's predictions, errors and times by model; printed, too."""
+    reference = models["PyTorch"].predict(pixels)
     rows = {}
     for name, model in models.items():
-        found = model.estimate(pixels)
-        same = np.array(found.age_group) == np.array(reference.age_group)
+        predicted = model.predict(pixels)
+        same_group = np.array(predicted.age_group) == np.array(reference.age_group)
         rows[name] = {
-            "largest difference": abs(found.age - reference.age).max(),
-            "same group": same.mean(),
-            "MAE": abs(found.age - ages).mean(),
+            "largest difference": abs(predicted.age - reference.age).max(),
+            "same age group": same_group.mean(),
+            "MAE": abs(predicted.age - ages).mean(),
             "ms for 1": milliseconds(model, pixels[:1]),
             "ms for 64": milliseconds(model, pixels[:64]),
         }
@@ -124,12 +124,12 @@ def keep_what_agrees(table: pd.DataFrame, written: dict[str, Path]) -> None:
 def differences(table: pd.DataFrame, name: str) -> list[str]:
     """What of a graph is out of its limits, in words."""
     limits, found = LIMITS[name], table.loc[name]
-    rise, regrouped = found["MAE"] - table.loc["PyTorch", "MAE"], 1 - found["same group"]
+    rise, regrouped = found["MAE"] - table.loc["PyTorch", "MAE"], 1 - found["same age group"]
     words = {
         f"an age moves by {found['largest difference']:.2f} years, more than {limits.move:g}": (
             found["largest difference"] > limits.move
         ),
-        f"{regrouped:.1%} of the faces change groups, more than {limits.regrouped:.0%}": (
+        f"{regrouped:.1%} of the faces change age groups, more than {limits.regrouped:.0%}": (
             regrouped > limits.regrouped
         ),
         f"the MAE rises by {rise:.2f} years, more than {limits.rise:g}": rise > limits.rise,
@@ -138,11 +138,11 @@ def differences(table: pd.DataFrame, name: str) -> list[str]:
 
 
 def milliseconds(model: Predictor, pixels: np.ndarray) -> float:
-    """Median time of an estimate, after a warm-up."""
+    """Median time of a prediction, after a warm-up."""
     times = []
     for _ in range(8):
         start = time.perf_counter()
-        model.estimate(pixels)
+        model.predict(pixels)
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times[2:])
 

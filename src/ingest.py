@@ -4,7 +4,7 @@
 
 Reads  data.source (a folder or an archive)
 Writes data/faces.parquet, data/rejected.csv, data/conflicts.csv, reports/ingest.json
-What was decoded in an earlier run is remembered by its content: only new files are decoded.
+What was decoded in an earlier run is cached by its content: only new files are decoded.
 """
 
 from faceage.core import contracts, tables

@@ -25,7 +25,7 @@ from faceage.networks import saved_model
 
 
 def main() -> None:
-    """Find the files, estimate them, write a row for each face."""
+    """Find the files, predict their faces, write a row for each."""
     asked = arguments()
     files = list(image_files.find(asked.paths))
     if not files:
@@ -45,7 +45,7 @@ def main() -> None:
 
 def arguments() -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(description="Estimate the ages of faces in image files.")
+    parser = argparse.ArgumentParser(description="Predict the ages of faces in image files.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, glob or -")
     parser.add_argument(
         "--detect",
@@ -69,7 +69,7 @@ def arguments() -> argparse.Namespace:
 
 
 def load(runtime: str, folder: Path) -> Predictor:
-    """The model of a folder, made ready for use, or the export of it."""
+    """The model of a folder, or the export of it."""
     if runtime == "torch":
         return TorchPredictor(folder)
     from faceage.inference.onnx_predictor import OnnxPredictor  # noqa: PLC0415 (its library is wanted here alone)

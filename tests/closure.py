@@ -1,6 +1,9 @@
 """Which files of src/ a script imports, all the way down: DVC does not follow imports, tests do."""
 
 import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 SRC = Path(__file__).parents[1] / "src"
@@ -16,6 +19,19 @@ def imported_files(script: Path) -> set[str]:
             found.add(path)
             waiting += [file for name in _imported_names(path) for file in _files(name)]
     return {str(path.relative_to(SRC.parent)) for path in found}
+
+
+def required_packages(script: Path) -> set[str]:
+    """Packages that pip installs, by their normalised names, that the same files import."""
+    files = (SRC.parent / name for name in imported_files(script))
+    modules = {name.split(".")[0] for path in files for name in _imported_names(path)}
+    installed = packages_distributions()
+    packages = (
+        module if module in installed[module] else installed[module][0]
+        for module in modules - sys.stdlib_module_names
+        if module in installed
+    )
+    return {re.sub("[-_.]+", "-", name).lower() for name in packages}
 
 
 def _imported_names(path: Path) -> set[str]:

@@ -92,5 +92,5 @@ def test_through_all_of_it(split_faces, monkeypatch, name):
     exported, predictor = OnnxPredictor(onnx_predictor.FILE), TorchPredictor()
     for count in (1, 5):
         faces = [images.square(images.decode(photo(n)), SIDE) for n in range(count)]
-        found, expected = (model.estimate(np.stack(faces)) for model in (exported, predictor))
+        found, expected = (model.predict(np.stack(faces)) for model in (exported, predictor))
         np.testing.assert_allclose(found.age, expected.age, atol=1e-3)

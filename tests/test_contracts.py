@@ -32,8 +32,8 @@ def faces_and_split(count: int = 6) -> pd.DataFrame:
     rows = [row(number) for number in range(count)]
     tables.write_faces(rows)
     faces = [str(row["face"]) for row in rows]
-    parts = ["train"] * (count - 2) + ["val", "test"]
-    return pd.DataFrame({"face": faces, "cluster": faces, "split": parts})
+    splits = ["train"] * (count - 2) + ["val", "test"]
+    return pd.DataFrame({"face": faces, "cluster": faces, "split": splits})
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_split_is_checked_where_it_is_read(workspace, name):
     breaking, message = BROKEN_SPLITS[name]
     split = faces_and_split()
     tables.write_split(split)
-    assert {part: len(table) for part, table in tables.read_splits().items()} == {
+    assert {split: len(table) for split, table in tables.read_splits().items()} == {
         **{"train": 4, "val": 1, "test": 1}
     }
     breaking(split).to_csv(tables.SPLIT, index=False)

@@ -96,6 +96,6 @@ def test_images_of_one_colour_resemble_nothing():
 
 
 def test_what_is_joined_is_joined_in_turn():
-    groups = duplicates.connected(5, np.array([[0, 1], [1, 3]]))
-    assert groups[0] == groups[1] == groups[3]
-    assert len(set(groups)) == 3
+    clusters = duplicates.connected(5, np.array([[0, 1], [1, 3]]))
+    assert clusters[0] == clusters[1] == clusters[3]
+    assert len(set(clusters)) == 3

@@ -25,11 +25,11 @@ from faceage.networks import age_network, targets
 from faceage.networks.faces import to_input
 
 NAMES = ("YOUNG", "MIDDLE", "OLD")
-GROUPS = ("<18", "18-40", "41-60", ">60")
+AGE_GROUPS = ("<18", "18-40", "41-60", ">60")
 TARGETS: dict[str, targets.Target] = {
     "regression": small_model.REGRESSION,
     "classification": targets.Classification(
-        "age_group", (18, 41, 61), GROUPS, (8.0, 28.0, 50.0, 72.0), 0.0
+        "age_group", (18, 41, 61), AGE_GROUPS, (8.0, 28.0, 50.0, 72.0), 0.0
     ),
     "other classes": targets.Classification("life_stage", (31, 51), NAMES, (20.0, 40.0, 65.0), 0.0),
     "classes without ages": targets.Classification("life_stage", (31, 51), NAMES, None, 0.0),
@@ -61,7 +61,7 @@ def same(target: targets.Target, **changes) -> None:
     model = OnnxPredictor(folder=onnx_predictor.FILE.parent.parent / "models")
     for count in (1, 7):
         pixels = faces(count)
-        expected, found = predictor.estimate(pixels), model.estimate(pixels)
+        expected, found = predictor.predict(pixels), model.predict(pixels)
         for name in ("age", "low", "high"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=0.05)
         assert list(found.age_group) == list(expected.age_group)
@@ -100,14 +100,14 @@ def test_the_graph_is_sound_and_knows_what_it_is(workspace):
     assert given.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert given.type.tensor_type.shape.dim[0].dim_param
     model = OnnxPredictor()
-    assert (model.side, tuple(model.groups)) == (small_model.SIDE, GROUPS)
+    assert (model.side, tuple(model.age_groups)) == (small_model.SIDE, AGE_GROUPS)
 
 
-def test_a_model_that_was_not_measured_has_no_intervals(workspace):
+def test_a_model_that_was_not_evaluated_has_no_intervals(workspace):
     small_model.write()
     (workspace / "models" / "evaluation.json").unlink()
     onnx_export.export(TorchPredictor(), onnx_predictor.FILE)
-    found = OnnxPredictor(folder=workspace / "models").estimate(faces(3))
+    found = OnnxPredictor(folder=workspace / "models").predict(faces(3))
     assert np.isnan(found.low).all()
     assert np.isnan(found.high).all()
     assert np.isfinite(found.age).all()
@@ -118,7 +118,7 @@ def agreeing(tmp_path) -> tuple[pd.DataFrame, dict[str, Path]]:
     """Graphs as near to PyTorch as those of EfficientNet-Lite0, and their files."""
     columns = {
         "largest difference": [0.0, 0.04, 6.3],
-        "same group": [1.0, 1.0, 0.99],
+        "same age group": [1.0, 1.0, 0.99],
         "MAE": [5.0, 5.0, 5.05],
     }
     written = {export.FLOAT: tmp_path / "model.onnx", export.INT8: tmp_path / "model_int8.onnx"}
@@ -140,7 +140,7 @@ def test_graphs_that_agree_are_kept(agreeing):
     [
         ("MAE", 5.2, r"the MAE rises by 0\.20 years, more than 0\.1;"),
         ("largest difference", 15.0, r"an age moves by 15\.00 years, more than 10;"),
-        ("same group", 0.85, r"15\.0% of the faces change groups, more than 5%;"),
+        ("same age group", 0.85, r"15\.0% of the faces change age groups, more than 5%;"),
     ],
 )
 def test_8_bits_that_differ_are_removed(agreeing, column, value, message):
@@ -151,7 +151,9 @@ def test_8_bits_that_differ_are_removed(agreeing, column, value, message):
     assert [path.exists() for path in written.values()] == [True, False]
 
 
-@pytest.mark.parametrize(("column", "value"), [("largest difference", 0.06), ("same group", 0.9)])
+@pytest.mark.parametrize(
+    ("column", "value"), [("largest difference", 0.06), ("same age group", 0.9)]
+)
 def test_a_float_graph_that_differs_is_removed(agreeing, column, value):
     table, written = agreeing
     table.loc[export.FLOAT, column] = value
@@ -198,8 +200,8 @@ def test_attention_within_windows(workspace):
     predictor = with_backbone(Windows(), 8)
     onnx_export.export(predictor, onnx_predictor.FILE)
     pixels = faces(5)
-    expected = predictor.estimate(pixels).age
-    np.testing.assert_allclose(OnnxPredictor().estimate(pixels).age, expected, atol=1e-3)
+    expected = predictor.predict(pixels).age
+    np.testing.assert_allclose(OnnxPredictor().predict(pixels).age, expected, atol=1e-3)
     assert predictor.network.first.backbone.fused_attn, "is as it was"
 
 
@@ -223,8 +225,8 @@ def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
         for n, name in enumerate(names)
     ]
     tables.write_faces(rows)
-    parts = ["train", "val", "test"] * 10
-    tables.write_split(pd.DataFrame({"face": names, "cluster": names, "split": parts}))
+    splits = ["train", "val", "test"] * 10
+    tables.write_split(pd.DataFrame({"face": names, "cluster": names, "split": splits}))
     monkeypatch.setattr(sys, "argv", ["export.py", "--format", "onnx", "--int8"])
     export.main()
     printed = capsys.readouterr().out
@@ -233,7 +235,7 @@ def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
     int8 = onnx_predictor.FILE.with_name("model_int8.onnx")
     assert int8.stat().st_size < onnx_predictor.FILE.stat().st_size
     pixels = faces(9)
-    exact, small = TorchPredictor().estimate(pixels), OnnxPredictor(int8).estimate(pixels)
+    exact, small = TorchPredictor().predict(pixels), OnnxPredictor(int8).predict(pixels)
     assert abs(exact.age - small.age).mean() < 0.5 * exact.age.std()
 
     (workspace / "face.jpg").write_bytes(photo(3))
@@ -254,11 +256,11 @@ def test_what_is_missing_or_of_another_model_is_a_clear_error(workspace, tmp_pat
         OnnxPredictor(folder=models)
     onnx_export.export(TorchPredictor(), onnx_predictor.FILE)
     evaluation = models / "evaluation.json"
-    measured = evaluation.read_text()
-    evaluation.write_text(measured.replace('"coverage": 0.9', '"coverage": 0.8'))
-    with pytest.raises(UserError, match="older than the measurement"):
+    content = evaluation.read_text()
+    evaluation.write_text(content.replace('"coverage": 0.9', '"coverage": 0.8'))
+    with pytest.raises(UserError, match="older than the evaluation"):
         OnnxPredictor(folder=models)
-    evaluation.write_text(measured)
+    evaluation.write_text(content)
     about = (models / "model.json").read_text()
     (models / "model.json").write_text(about.replace('"none"', '"other"'))
     with pytest.raises(UserError, match="of another model"):

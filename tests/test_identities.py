@@ -1,4 +1,4 @@
-"""The same person by a model of face embeddings: found, remembered, and refused if it is none."""
+"""The same person by a model of face embeddings: found, cached, and refused if it is none."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_similar_faces_are_one_persons(workspace, model):
     edit_params({"data.identity": {"model": model, "similarity": 0.8}})
     together = clusters(workspace)
     assert together[20] == together[50] != together[60]
-    assert clusters(workspace) == together  # remembered
+    assert clusters(workspace) == together  # cached
     edit_params({"data.identity": {"model": model, "similarity": 0.9999}})
     assert clusters(workspace) == apart
 

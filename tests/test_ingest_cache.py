@@ -69,7 +69,7 @@ def test_only_new_files_are_decoded_and_the_results_are_those_from_nothing(works
     assert again == from_nothing(workspace, folder)
 
 
-def test_what_is_gone_is_forgotten(workspace, decoded):
+def test_what_is_gone_is_dropped(workspace, decoded):
     folder = write_folder(old_files() | more_files(), workspace / "faces")
     results(folder)
     for name in more_files():
@@ -108,17 +108,17 @@ def test_with_an_index_the_results_are_those_from_nothing_too(workspace, decoded
 
 
 @pytest.mark.parametrize("damage", [b"", b"no parquet"])
-def test_a_damaged_memory_is_no_memory(workspace, decoded, damage):
+def test_a_damaged_cache_is_no_cache(workspace, decoded, damage):
     folder = write_folder(old_files(), workspace / "faces")
     before = results(folder)
-    (memory,) = (workspace / ".ingest").iterdir()
-    memory.write_bytes(damage)
+    (cache,) = (workspace / ".ingest").iterdir()
+    cache.write_bytes(damage)
     decoded.clear()
     assert results(folder) == before
     assert decoded
 
 
-def test_other_code_remembers_nothing(workspace, decoded, monkeypatch):
+def test_other_code_finds_nothing_cached(workspace, decoded, monkeypatch):
     folder = write_folder(old_files(), workspace / "faces")
     before = results(folder)
     monkeypatch.setattr("PIL.__version__", "0.0.0")

@@ -110,9 +110,10 @@ def test_each_face_has_a_chart_with_an_axis_of_years(page, folder):
     ticks = "[...document.querySelector('.chart').querySelectorAll('text')].map(t => t.textContent)"
     assert page.evaluate(ticks) == ["0", "20", "40", "60", "80", "100", "120"]
     assert page.evaluate(count(".chart .bar")) > 50
-    assert page.evaluate(count(".chart .interval")) == page.evaluate(count(".chart .estimate")) == 2
-    # The line of the estimate is where its axis has the age.
-    share = "parseFloat(document.querySelector('.estimate').getAttribute('x1')) / 100"
+    assert page.evaluate(count(".chart .interval")) == 2
+    assert page.evaluate(count(".chart .prediction")) == 2
+    # The line of the predicted age is where its axis has the age.
+    share = "parseFloat(document.querySelector('.prediction').getAttribute('x1')) / 100"
     age = int(page.evaluate("document.querySelector('.age').firstChild.textContent"))
     assert page.evaluate(share) * 120 == pytest.approx(age, abs=0.5)
 
@@ -162,7 +163,7 @@ def test_saliency_is_shown_on_request(page, folder):
     assert page.evaluate("document.activeElement.className") == "saliency"
 
 
-def test_the_webcam_is_estimated_live_and_photographed(page):
+def test_the_webcam_is_predicted_live_and_photographed(page):
     page.evaluate("document.getElementById('webcam').click()")
     wait_for(page, count("#boxes rect.box") + " == 2")
     wait_for(page, r"/^\d+ pictures a second$/.test(document.getElementById('rate').textContent)")

@@ -31,7 +31,7 @@ def album(workspace):
     for number in range(3):
         (workspace / f"album/{number}.jpg").write_bytes(photo(number))
     (workspace / "album/below/3.png").write_bytes(photo(3, kind="PNG"))
-    (workspace / "album/notes.txt").write_text("not looked at")
+    (workspace / "album/notes.txt").write_text("no image")
     return workspace
 
 
@@ -54,7 +54,7 @@ def read(out):
 def test_a_folder_is_searched_and_every_face_has_a_row(album, monkeypatch, capsys):
     code, out, _ = asked(monkeypatch, capsys, "--csv", "album")
     assert code == 0
-    assert out.splitlines()[0] == "path,face,x,y,w,h,age,low,high,group,error"
+    assert out.splitlines()[0] == "path,face,x,y,w,h,age,low,high,age_group,error"
     rows = read(out)
     assert [row["path"] for row in rows] == [
         *(f"album/{number}.jpg" for number in range(3)),
@@ -156,14 +156,14 @@ def test_many_files_keep_their_order_and_few_are_held(album, monkeypatch):
     assert names == [file.name for file in image_files.find(["album"])]
 
 
-def test_estimates_are_those_of_the_evaluation(album):
-    """One way from a file to the network: what evaluate measured is what people get."""
+def test_predictions_are_those_of_the_evaluation(album):
+    """One way from a file to the network: what evaluate has measured is what people get."""
     from faceage.networks import forward
 
     model, target = saved_model.load()
     pixels = np.stack([images.square(images.decode(photo(n)), small_model.SIDE) for n in range(9)])
     logits = forward.predict(model, torch.from_numpy(pixels), torch.float32)
-    found = TorchPredictor().estimate(pixels)
+    found = TorchPredictor().predict(pixels)
     np.testing.assert_array_equal(found.age, target.age(logits).numpy().astype(float))
 
 
@@ -180,18 +180,18 @@ def test_groups_are_of_the_grouping_that_was_learned_and_not_of_its_twin(album):
     edit_params({"groupings.age_group": twin})
     names = ("YOUNG", "MIDDLE", "OLD")
     small_model.write(targets.Classification("life_stage", (31, 51), names, None, 0.0))
-    found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
+    found = TorchPredictor().predict(np.zeros((2, 64, 64, 3), dtype=np.uint8))
     assert set(found.age_group) <= set(names)
     # With ages faces are put into age_group by their age, whatever else was learned.
     centres = (60.0, 60.0, 60.0)
     small_model.write(targets.Classification("life_stage", (31, 51), names, centres, 0.0))
-    found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
+    found = TorchPredictor().predict(np.zeros((2, 64, 64, 3), dtype=np.uint8))
     assert set(found.age_group) == {"late"}
 
 
 def test_a_distribution_comes_with_the_age(album):
     small_model.write(targets.Dldl(0, 90, 2.0))
-    found = TorchPredictor().estimate(np.zeros((2, 64, 64, 3), dtype=np.uint8))
+    found = TorchPredictor().predict(np.zeros((2, 64, 64, 3), dtype=np.uint8))
     assert found.years is not None and found.distribution is not None
     np.testing.assert_allclose(found.distribution.sum(axis=1), 1, atol=1e-5)
     expected = np.maximum(found.distribution @ found.years, 0)
@@ -227,7 +227,7 @@ def test_what_a_model_does_not_say_is_a_clear_error(album, file, key, value):
     content = json.loads(path.read_text())
     content.pop(key)
     path.write_text(json.dumps(content | ({} if value is None else {key: value})))
-    with pytest.raises(UserError, match="does not say all that use needs"):
+    with pytest.raises(UserError, match="says too little to predict with"):
         TorchPredictor()
 
 
@@ -237,9 +237,9 @@ def test_the_folder_and_the_library_are_enough(album, tmp_path):
     (album / "models").rename(elsewhere)
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from faceage.inference.predictor import TorchPredictor\n"
+        "from faceage.inference.torch_predictor import TorchPredictor\n"
         "model = TorchPredictor(Path(sys.argv[1]))\n"
-        "print(model.estimate(np.zeros((1, 64, 64, 3), np.uint8)).age[0])"
+        "print(model.predict(np.zeros((1, 64, 64, 3), np.uint8)).age[0])"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, str(elsewhere)],

@@ -83,12 +83,15 @@ def test_the_list_and_a_name_that_is_none():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_readme_shows_what_was_measured(name):
+def test_the_document_shows_what_was_measured(name):
     row = json.loads((ROOT / "benchmarks/recipes.json").read_text())[name]
-    lines = (ROOT / "README.md").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith(f"| [`{name}`](recipes/{name}.yaml)")]
+    lines = (ROOT / "docs/recipes.md").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"| [`{name}`](../recipes/{name}.yaml)")]
     forms = {"mae": "{:.2f}", "rmse": "{:.2f}"}
     forms |= dict.fromkeys(("accuracy_4_groups", "accuracy_3_groups"), "{:.1%}")
     shown = {key: form.format(row[key]) for key, form in forms.items() if row[key] is not None}
     assert shown
     assert all(f" {value}" in line for value in shown.values()), shown
+    stand_in, other = row["stands_in_for"], row["same_run_as"]
+    assert (f" for `{stand_in}`" in line) == bool(stand_in)
+    assert (f"the run of `{other}`" in line) == bool(other)

@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_model
+from closure import required_packages
 from conftest import edit_params, photo
 
 import publish
 from faceage.core import images
 from faceage.core.params import Params, load
 from faceage.core.script import UserError
-from faceage.inference import model_registry
+from faceage.inference import model_registry, pyfunc
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import saved_model
 
@@ -39,7 +40,7 @@ def store(workspace, monkeypatch):
 
 
 def publish_model(spread: float, faces: int = 60) -> str:
-    """Publish a model whose estimates miss the ages by so many years on average."""
+    """Publish a model whose predictions miss the ages by so many years on average."""
     small_model.write(fingerprint=uuid.uuid4().hex)
     random = np.random.default_rng(7)
     age = random.integers(10, 90, faces)
@@ -80,6 +81,12 @@ def test_promotion_is_off_by_default_and_needs_tracking(store):
         load(Params)
 
 
+def test_a_copy_of_the_model_names_all_that_it_imports():
+    """MLflow adds itself; timm does not run without torchvision; HEIC is read where it can be."""
+    imported = required_packages(Path(pyfunc.__file__)) - {"mlflow", "pillow-heif"}
+    assert set(model_registry.REQUIREMENTS) == imported | {"torchvision"}
+
+
 def test_bad_images_leave_an_error_and_the_rest_goes_on(store):
     publish_model(5)
     model = mlflow.pyfunc.load_model(f"models:/{model_registry.NAME}/1")
@@ -92,7 +99,7 @@ def test_bad_images_leave_an_error_and_the_rest_goes_on(store):
 
 
 def test_a_served_model_answers(store):
-    """`mlflow models serve` in the local environment, asked as the README asks it."""
+    """`mlflow models serve` in the local environment, asked as docs/mlflow.md asks it."""
     publish_model(5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -117,7 +124,7 @@ def test_a_served_model_answers(store):
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
     crop = images.square(images.decode(photo(0)), small_model.SIDE)
-    expected = TorchPredictor(saved_model.FOLDER).estimate(crop[None])
+    expected = TorchPredictor(saved_model.FOLDER).predict(crop[None])
     for (row,) in answers:
         assert row["age"] == pytest.approx(expected.age[0], abs=0.01)
         assert row["low"] < row["age"] < row["high"]
@@ -126,7 +133,7 @@ def test_a_served_model_answers(store):
 
 
 def curl(port: int, content: dict) -> list[dict]:
-    """The line of the README, with the request in a file."""
+    """The line of docs/mlflow.md, with the request in a file."""
     Path("request.json").write_text(json.dumps(content))
     command = ["curl", "-s", "-H", "Content-Type: application/json", "-d", "@request.json"]
     url = f"http://127.0.0.1:{port}/invocations"

@@ -23,11 +23,11 @@ def started(*options: str) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_the_readme_shows_how_it_is_asked_and_ended(workspace):
+def test_the_document_shows_how_it_is_asked_and_ended(workspace):
     write_model(workspace)
     face = draw_face(Labels(40, 0, 1), 200, random.Random(0))
     (workspace / "photograph.jpg").write_bytes(images.encode(face))
-    (line,) = re.findall(r"^\$ (curl .*/v1/predict)$", (ROOT / "README.md").read_text(), re.M)
+    (line,) = re.findall(r"^\$ (curl .*/v1/predict)$", (ROOT / "docs/serving.md").read_text(), re.M)
     with started("--port", "0") as server:
         assert server.stdout
         said = server.stdout.readline()
@@ -37,7 +37,7 @@ def test_the_readme_shows_how_it_is_asked_and_ended(workspace):
         answer = subprocess.run(asked.split(), capture_output=True, check=True, timeout=60)
         assert len(json.loads(answer.stdout)["faces"]) == 1
         server.send_signal(signal.SIGINT)
-        _, complaints = server.communicate(timeout=20)
+        _, complaints = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "Traceback" not in complaints
 

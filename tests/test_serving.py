@@ -49,7 +49,7 @@ def test_an_answer_is_that_of_the_model(address, model):
     answer = ask(address, photo(0, (80, 80))).json()
     (face,) = answer["faces"]
     crop = images.square(images.decode(photo(0, (80, 80))), small_model.SIDE).copy()
-    expected = TorchPredictor(model).estimate(crop[None])
+    expected = TorchPredictor(model).predict(crop[None])
     assert face["age"] == pytest.approx(expected.age[0], abs=0.01)
     assert face["low"] <= face["age"] <= face["high"]
     assert face["age_group"] == expected.age_group[0]
@@ -75,7 +75,7 @@ def test_it_is_described_and_counted(model):
         metrics = requests.get(f"{address}/metrics", timeout=5).text
         assert 'faceage_requests_total{status="200"} 1.0' in metrics
         assert 'faceage_requests_total{status="422"} 1.0' in metrics
-        assert "faceage_faces_total 1.0" in metrics
+        assert "faceage_predictions_total 1.0" in metrics
 
 
 def test_the_model_and_the_api_describe_themselves(address):
@@ -106,7 +106,7 @@ def test_a_saliency_map_lies_over_its_face(address):
 def test_a_network_without_feature_maps_has_no_saliency(tmp_path):
     with running(write_model(tmp_path, model="test_vit", img_size=160)) as address:
         answer = ask(address, photo(1), "saliency")
-    assert answer.json()["detail"] == "test_vit has no feature map to look at"
+    assert answer.json()["detail"] == "test_vit has no feature map to show"
 
 
 @pytest.mark.parametrize(
@@ -224,13 +224,13 @@ def test_more_than_can_be_held_are_turned_away(model, monkeypatch, limit, value)
     """While the model is held up some get 503; when it goes on the others are answered."""
     monkeypatch.setattr(uploads, limit, value)
     predictor = TorchPredictor(model)
-    held, estimate = threading.Event(), predictor.estimate
+    held, predict = threading.Event(), predictor.predict
 
     def slow(crops: np.ndarray):
         held.wait(30)
-        return estimate(crops)
+        return predict(crops)
 
-    monkeypatch.setattr(predictor, "estimate", slow)
+    monkeypatch.setattr(predictor, "predict", slow)
     with running(model, predictor) as address, ThreadPoolExecutor(8) as clients:
         answers = [clients.submit(ask, address, photo(0)) for _ in range(8)]
         while sum(answer.done() for answer in answers) < 5:

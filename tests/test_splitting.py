@@ -12,8 +12,8 @@ SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 age_lists = st.lists(st.integers(0, 116), min_size=1, max_size=400)
 
 
-def table(ages: list[int], group_of: list[int] | None = None) -> pd.DataFrame:
-    clusters = group_of or list(range(len(ages)))
+def table(ages: list[int], cluster_of: list[int] | None = None) -> pd.DataFrame:
+    clusters = cluster_of or list(range(len(ages)))
     faces = pd.DataFrame({"age": ages})
     faces["face"] = [f"face{n:05d}" for n in range(len(ages))]
     faces["cluster"] = [f"cluster{number:05d}" for number in clusters]
@@ -27,11 +27,11 @@ def test_every_face_is_in_one_part_and_ratios_hold_in_every_bin(ages, seed):
     faces["split"] = splitting.assign(faces, SHARES, seed)
     assert set(faces["split"]) <= set(SHARES)
     for _, stratum in faces.groupby("bin"):
-        for part, share in SHARES.items():
+        for split, share in SHARES.items():
             # Rounding, and what the bins before left over: less than two faces.
-            assert abs((stratum["split"] == part).sum() - share * len(stratum)) < 2
-    for part, share in SHARES.items():
-        assert abs((faces["split"] == part).sum() - share * len(faces)) < 2
+            assert abs((stratum["split"] == split).sum() - share * len(stratum)) < 2
+    for split, share in SHARES.items():
+        assert abs((faces["split"] == split).sum() - share * len(faces)) < 2
 
 
 @given(st.data(), st.integers(0, 1000))
@@ -50,8 +50,8 @@ def test_pairs_keep_the_ratios_within_a_point(data, seed):
     clusters = [number // 2 for number in range(len(ages))]
     faces = table(ages, clusters)
     faces["split"] = splitting.assign(faces, SHARES, seed)
-    for part, share in SHARES.items():
-        assert abs((faces["split"] == part).mean() - share) <= 0.01
+    for split, share in SHARES.items():
+        assert abs((faces["split"] == split).mean() - share) <= 0.01
 
 
 POLICIES = ("none", "exact", "near", "burst")
@@ -72,8 +72,8 @@ def test_under_every_policy_groups_are_whole_and_a_missed_share_is_explained(pol
     assert (faces.groupby("cluster")["split"].nunique() == 1).all()
     largest = faces["cluster"].value_counts().max()
     missed = [p for p, s in SHARES.items() if abs((faces["split"] == p).mean() - s) > 0.01]
-    for part, share in SHARES.items():
-        assert abs((faces["split"] == part).sum() - share * len(faces)) <= 2 * largest
+    for split, share in SHARES.items():
+        assert abs((faces["split"] == split).sum() - share * len(faces)) <= 2 * largest
     reasons = splitting.uneven(faces, SHARES)
     assert [reason.split()[0] for reason in reasons] == missed
     assert all(f"the largest has {largest} of {len(faces)} faces" in reason for reason in reasons)

@@ -47,7 +47,7 @@ FACES_SCHEMA = pa.schema(
         ("synthetic", pa.bool_()),  # drawn by the stage `sample`
     ]
 )
-# One row a face that is explained; none where the model's network has no feature map to look at.
+# One row a face that is explained; none where the model's network has no feature map to show.
 SALIENCY_SCHEMA = pa.schema(
     [
         ("face", pa.string()),

@@ -86,7 +86,7 @@ def resolve_near(found: list[Candidate], clusters: list[str], policy: str) -> Re
 
 
 def summary(policy: str, conflicts: list[Conflict]) -> dict[str, Any]:
-    """Clusters and files in conflict: a part of reports/ingest.json."""
+    """Clusters and files in conflict: a section of reports/ingest.json."""
     counts = {}
     for kind in REASONS:
         clusters = [conflict.cluster for conflict in conflicts if conflict.kind == kind]

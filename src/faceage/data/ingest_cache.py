@@ -1,7 +1,7 @@
-"""What ingest remembers of a source, by each file's content: only new files are decoded.
+"""A cache of what was decoded of a source, by each file's content: only new files are decoded.
 
 DVC deletes a stage's outputs before it runs, so this is none of them. Like checkpoints it lies
-under the real repository (`DVC_ROOT`), where queued experiments find it again. It is forgotten when
+under the real repository (`DVC_ROOT`), where queued experiments find it again. It is dropped when
 the code or the library that decodes has changed. Without it the results are the same, later.
 """
 
@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class IngestCache:
-    """Looks by content; `near`: pairs of near-duplicates among the contents in `compared`."""
+    """Records by content; `near`: pairs of near-duplicates among the contents in `compared`."""
 
     records: Mapping[str, ImageRecord | Unusable] = field(default_factory=dict)
     near: frozenset[tuple[str, str]] = frozenset()
@@ -53,7 +53,7 @@ class IngestCache:
 
 
 def load(data: Data) -> IngestCache:
-    """What is remembered of the source; nothing where that is of other code, or damaged."""
+    """What is cached of the source; nothing where that is of other code, or damaged."""
     try:
         table = feather.read_table(_place(data), memory_map=True)
     except (OSError, pa.ArrowInvalid):
@@ -62,23 +62,23 @@ def load(data: Data) -> IngestCache:
     if known.get(b"code") != _code(data):
         return IngestCache()
     rows = table.to_pylist()
-    found = {row["content"]: _look(row) for row in rows}
+    found = {row["content"]: _record(row) for row in rows}
     if known.get(b"near_duplicate") != _threshold(data):
         return IngestCache(found)
     near = frozenset((row["content"], other) for row in rows for other in row["near"])
     return IngestCache(found, near, frozenset(_pictures(found)))
 
 
-def save(data: Data, memory: IngestCache, earlier: IngestCache) -> None:
+def save(data: Data, cache: IngestCache, earlier: IngestCache) -> None:
     """Keep this of the source, instead of the earlier, where it is anything else."""
-    if memory.records.keys() == earlier.records.keys() and memory.compared == earlier.compared:
+    if cache.records.keys() == earlier.records.keys() and cache.compared == earlier.compared:
         return
     partners: dict[str, list[str]] = {}
-    for first, second in memory.near:
+    for first, second in cache.near:
         partners.setdefault(first, []).append(second)
     rows = [
         _row(content, seen) | {"near": sorted(partners.get(content, []))}
-        for content, seen in memory.records.items()
+        for content, seen in cache.records.items()
     ]
     schema = SCHEMA.with_metadata({b"code": _code(data), b"near_duplicate": _threshold(data)})
     with atomic_write(_place(data)) as part:
@@ -122,7 +122,7 @@ def _threshold(data: Data) -> bytes:
 
 
 def _code(data: Data) -> bytes:
-    """Hash of all that decides what a look at a file gives."""
+    """Hash of all that decides what the record of a file is."""
     digest = hashlib.sha256(f"{PIL.__version__} {np.__version__}".encode())
     for module in (alignment, crops, detector, duplicates, identities, images, image_records):
         digest.update(Path(str(module.__file__)).read_bytes())
@@ -131,7 +131,7 @@ def _code(data: Data) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _look(row: Mapping[str, Any]) -> ImageRecord | Unusable:
+def _record(row: Mapping[str, Any]) -> ImageRecord | Unusable:
     if row["reason"]:
         return Unusable(Reason(row["reason"]), row["detail"])
     side = duplicates.SIDE

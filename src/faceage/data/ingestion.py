@@ -57,7 +57,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Clusters:
-    """For each face the name of its cluster, by ever weaker evidence: the smallest face in it.
+    """For each face the name of its cluster, by ever weaker likeness: the smallest face in it.
 
     exact: the same pixels; near: near-duplicates too; burst: the same person, probably, too.
     """

@@ -1,1 +1,1 @@
-"""A finished model in use: on files, as ONNX, in MLflow, as a web page."""
+"""Predictions of a finished model: for files, as ONNX, in MLflow, on a web page."""

@@ -1,6 +1,6 @@
 """Image files in, a row for each face out, in constant memory.
 
-Each core has a worker that reads, decodes, crops and estimates chunks of files on its own: no core
+Each core has a worker that reads, decodes, crops and predicts chunks of files on its own: no core
 waits for another, as they do when all of them share the work on one batch.
 """
 
@@ -29,10 +29,10 @@ FindCrops = Callable[[Image.Image], list[Crop]]
 
 
 def rows(files: Iterable[PhotoFile], find: FindCrops, predictor: Predictor) -> Iterator[Row]:
-    """Estimate every face of every file: mappings of `COLUMNS`, in the order of the files.
+    """Predict every face of every file: mappings of `COLUMNS`, in the order of the files.
 
     face: number in its picture, from 1; x, y, w, h: its box in pixels; age, low, high: years.
-    A file without a face that can be estimated has one row with `error`, all else is None.
+    A file without a face or that cannot be read has one row with `error`, all else is None.
 
     Parameters
     ----------
@@ -66,11 +66,11 @@ def _chunk(files: list[PhotoFile], find: FindCrops, predictor: Predictor) -> lis
             found.append(_row(file, face=face, **dict(zip("xywh", crop.box, strict=True))))
             pixels.append(crop.pixels)
     if pixels:
-        estimates = predictor.estimate(np.stack(pixels))
+        predicted = predictor.predict(np.stack(pixels))
         for number, row in enumerate(row for row in found if row["face"]):
             for key in ("age", "low", "high"):
-                row[key] = _years(getattr(estimates, key)[number])
-            row["age_group"] = estimates.age_group[number]
+                row[key] = _years(getattr(predicted, key)[number])
+            row["age_group"] = predicted.age_group[number]
     return found
 
 

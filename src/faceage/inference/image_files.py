@@ -16,7 +16,7 @@ MAX_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class PhotoFile:
-    """A file to look at, or, with `problem`, the reason why it is not."""
+    """A file to read, or, with `problem`, the reason why it is not."""
 
     path: Path
     problem: str = ""

@@ -20,7 +20,7 @@ PREDICTIONS = tables.PREDICTIONS  # the same path among the artifacts of a run
 # What a copy of the model needs to run elsewhere.
 REQUIREMENTS = (
     *("torch", "torchvision", "timm", "safetensors", "huggingface-hub", "coral-pytorch"),
-    *("numpy", "pandas", "pillow", "psutil", "pydantic", "pyyaml", "tqdm"),
+    *("numpy", "pandas", "pillow", "psutil", "pydantic", "pyyaml", "scipy", "tqdm"),
 )
 
 

@@ -30,7 +30,7 @@ OPSET = 18
 
 
 class Graph(nn.Module):
-    """Everything from decoded pixels to the estimate, resized as by `faces.to_input`."""
+    """Everything from decoded pixels to the prediction, resized as by `faces.to_input`."""
 
     resize: Tensor
     mean: Tensor
@@ -57,7 +57,7 @@ class Graph(nn.Module):
             self.register_buffer(name, value)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Estimate uint8 (n, side, side, 3): age, low, high in years, number of the group (n,),
+        """Predict uint8 (n, side, side, 3): age, low, high in years, number of the age group (n,),
         and where the target has one the distribution over whole years (n, k).
         """
         images = resize(pixels.permute(0, 3, 1, 2).float(), self.resize) / 255
@@ -65,10 +65,10 @@ class Graph(nn.Module):
         age = self.target.age(logits)
         half_width = self.half_widths[_bin(age, self.interval_starts)]
         learned = self.target.classes(logits)
-        group = learned.numbers if learned and self.learned else _bin(age, self.group_starts)
-        estimates = age, (age - half_width).clamp(min=0), age + half_width, group
+        age_group = learned.numbers if learned and self.learned else _bin(age, self.group_starts)
+        predicted = age, (age - half_width).clamp(min=0), age + half_width, age_group
         found = self.target.distribution(logits)
-        return (*estimates, found[1]) if found else estimates
+        return (*predicted, found[1]) if found else predicted
 
 
 def interpolation(side: int, img_size: int) -> Tensor:
@@ -192,6 +192,6 @@ def _about(predictor: TorchPredictor) -> dict[str, Any]:
         "fingerprint": predictor.fingerprint,
         "intervals": calibration.as_dict() if calibration else None,
         "side": predictor.side,
-        "groups": predictor.grouping.names,
+        "age_groups": predictor.grouping.names,
         "years": None if years is None else years.tolist(),
     }

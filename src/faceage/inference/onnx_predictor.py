@@ -1,4 +1,4 @@
-"""An exported model made ready for use with ONNX Runtime: aligned faces in, estimates out."""
+"""An exported model loaded into ONNX Runtime: aligned faces in, predictions out."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from faceage.networks import saved_model
 
 FILE = Path("export/model.onnx")
 EXPORT = "make it with: python src/export.py --format onnx"
-METADATA = "faceage"  # the key of what use has to know beside the graph
+METADATA = "faceage"  # the key of what a prediction needs beside the graph
 BATCH = 64  # faces at once, so that memory is bounded
 
 
@@ -47,29 +47,29 @@ class OnnxPredictor:
         if folder and saved_model.describe(folder)["fingerprint"] != about["fingerprint"]:
             raise UserError(f"{path} is of another model than {folder}; {EXPORT}")
         if folder and about["intervals"] != _intervals(folder):
-            raise UserError(f"{path} is older than the measurement of {folder}; {EXPORT}")
+            raise UserError(f"{path} is older than the evaluation of {folder}; {EXPORT}")
         self.side: int = about["side"]
-        self.groups: list[str] = about["groups"]
+        self.age_groups: list[str] = about["age_groups"]
         self.years = None if about["years"] is None else np.array(about["years"])
 
-    def estimate(self, crops: np.ndarray) -> Predictions:
-        """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""
+    def predict(self, crops: np.ndarray) -> Predictions:
+        """Predict the ages of aligned faces: uint8 (n, side, side, 3), red, green, blue."""
         batches = [
             self.session.run(None, {"pixels": crops[start : start + BATCH]})
             for start in range(0, len(crops), BATCH)
         ]
-        outputs = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-        age, low, high, group, *distribution = outputs
+        outputs = (np.concatenate(output) for output in zip(*batches, strict=True))
+        age, low, high, numbers, *distribution = outputs
         return Predictions(
             age=age.astype(float),
             low=low.astype(float),
             high=high.astype(float),
-            age_group=[self.groups[number] for number in group],
+            age_group=[self.age_groups[number] for number in numbers],
             years=self.years,
             distribution=distribution[0] if distribution else None,
         )
 
 
 def _intervals(folder: Path) -> dict[str, Any] | None:
-    measured = saved_model.describe_evaluation(folder) or {}
-    return measured.get("intervals") or None
+    evaluation = saved_model.describe_evaluation(folder) or {}
+    return evaluation.get("intervals") or None

@@ -1,4 +1,4 @@
-"""What a model says about faces: the same from PyTorch and from ONNX."""
+"""Predictions for faces, and who makes them: the same from PyTorch and from ONNX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,15 +24,20 @@ class Predictions:
     distribution: np.ndarray | None = None
 
     def __getitem__(self, rows: slice) -> "Predictions":
-        part = None if self.distribution is None else self.distribution[rows]
-        estimated = self.age[rows], self.low[rows], self.high[rows], self.age_group[rows]
-        return Predictions(*estimated, self.years, part)
+        return Predictions(
+            age=self.age[rows],
+            low=self.low[rows],
+            high=self.high[rows],
+            age_group=self.age_group[rows],
+            years=self.years,
+            distribution=None if self.distribution is None else self.distribution[rows],
+        )
 
 
 class Predictor(Protocol):
-    """A model that is ready for use; side: of the square crops that it takes, in pixels."""
+    """A model that is loaded; side: of the square crops that it takes, in pixels."""
 
     side: int
 
-    def estimate(self, crops: np.ndarray) -> Predictions:
-        """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""
+    def predict(self, crops: np.ndarray) -> Predictions:
+        """Predict the ages of aligned faces: uint8 (n, side, side, 3), red, green, blue."""

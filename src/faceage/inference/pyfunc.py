@@ -1,4 +1,4 @@
-"""The saved model as MLflow's `pyfunc` flavour: a table of images in, a table of estimates out."""
+"""The saved model as MLflow's `pyfunc` flavour: images in, a table of predictions out."""
 
 import base64
 import binascii
@@ -60,9 +60,9 @@ class AgeModel(mlflow.pyfunc.PythonModel):  # type: ignore[name-defined]
                 errors.append(images.in_words(error))
         table = pd.DataFrame({"error": pd.Series(errors, dtype=object)})
         readable = table.index[table["error"].isna()]
-        found = self.predictor.estimate(np.stack(crops)) if crops else None
+        predicted = self.predictor.predict(np.stack(crops)) if crops else None
         for name, kind in {"age": float, "low": float, "high": float, "age_group": object}.items():
-            values = getattr(found, name) if found else []
+            values = getattr(predicted, name) if predicted else []
             table[name] = pd.Series(values, index=readable, dtype=kind)
         return table[["age", "low", "high", "age_group", "error"]]
 

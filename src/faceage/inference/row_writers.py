@@ -1,4 +1,4 @@
-"""Rows of estimates as they come: a table for people, CSV, JSON lines or Parquet."""
+"""Rows of predictions as they come: a table for people, CSV, JSON lines or Parquet."""
 
 import csv
 import json
@@ -49,13 +49,13 @@ class JsonLines:
 
 
 class Table:
-    """Lines for people: the file, which face, the age with its interval, the group."""
+    """Lines for people: the file, which face, the age with its interval, the age group."""
 
     def __init__(self) -> None:
         print(f"{'age':>5}  {'interval':^9}  {'age group':<9}  {'face':>4}  file")
 
     def write(self, row: dict[str, Any]) -> None:
-        """Write one row; files without an estimate have their line on standard error."""
+        """Write one row; files without a prediction have their line on standard error."""
         if row["error"]:
             return
         age = "" if row["age"] is None else f"{row['age']:.1f}"

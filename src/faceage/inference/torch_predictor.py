@@ -1,4 +1,4 @@
-"""A model folder made ready for use with PyTorch: aligned faces in, estimates out."""
+"""A model folder loaded into PyTorch: aligned faces in, predictions out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,7 @@ from faceage.core.settings import Grouping
 from faceage.evaluation.age_bins import bin_index
 from faceage.evaluation.conformal import Calibration
 from faceage.inference.predictions import Predictions
-from faceage.networks import devices, saved_model
-from faceage.networks.forward import predict
+from faceage.networks import devices, forward, saved_model
 
 
 class TorchPredictor:
@@ -31,8 +30,8 @@ class TorchPredictor:
         about = saved_model.describe(folder)
         network, self.target = saved_model.load(folder)
         self.network = network.to(devices.pick())
-        measured = saved_model.describe_evaluation(folder) or {}
-        intervals = measured.get("intervals")
+        evaluation = saved_model.describe_evaluation(folder) or {}
+        intervals = evaluation.get("intervals")
         try:
             self.calibration = Calibration.from_dict(intervals) if intervals else None
             self.side: int = about["side"]
@@ -40,7 +39,7 @@ class TorchPredictor:
             self.grouping, self.learned = self._grouping(about["training"]["groupings"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
-                f"{folder} does not say all that use needs ({error!r}); {saved_model.RETRAIN}"
+                f"{folder} says too little to predict with ({error!r}); {saved_model.RETRAIN}"
             ) from None
         found = self.target.distribution(torch.zeros(1, self.target.outputs))
         self.years = found[0].numpy() if found else None
@@ -56,9 +55,9 @@ class TorchPredictor:
         name = learned.grouping if learned and without_ages else "age_group"
         return Grouping(**contents[name]), learned is not None and learned.grouping == name
 
-    def estimate(self, crops: np.ndarray) -> Predictions:
-        """Estimate aligned faces: uint8 (n, side, side, 3), red, green, blue."""
-        logits = predict(self.network, torch.from_numpy(crops), torch.float32)
+    def predict(self, crops: np.ndarray) -> Predictions:
+        """Predict the ages of aligned faces: uint8 (n, side, side, 3), red, green, blue."""
+        logits = forward.predict(self.network, torch.from_numpy(crops), torch.float32)
         age = self.target.age(logits).numpy().astype(float)
         intervals = self._intervals(age)
         found = self.target.distribution(logits)
@@ -66,7 +65,7 @@ class TorchPredictor:
             age=age,
             low=intervals["low"].to_numpy(),
             high=intervals["high"].to_numpy(),
-            age_group=self._groups(age, logits),
+            age_group=self._age_groups(age, logits),
             years=self.years,
             distribution=found[1].numpy() if found else None,
         )
@@ -76,7 +75,7 @@ class TorchPredictor:
             return pd.DataFrame({"low": np.full(len(age), np.nan), "high": np.nan})
         return self.calibration.intervals(age)
 
-    def _groups(self, age: np.ndarray, logits: Tensor) -> Sequence[str]:
+    def _age_groups(self, age: np.ndarray, logits: Tensor) -> Sequence[str]:
         """The most likely class where the grouping was learned, else that of the age."""
         learned = self.target.classes(logits)
         numbers = bin_index(age, self.grouping.boundaries)

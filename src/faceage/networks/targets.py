@@ -22,7 +22,7 @@ from faceage.core.script import UserError
 from faceage.core.settings import TargetSettings
 from faceage.core.utkface import GENDERS, RACES
 from faceage.networks.losses import REGRESSION_LOSSES
-from faceage.networks.target import Groupings, Labels, Target
+from faceage.networks.target import Groupings, Labels, LearnedClasses, Target
 
 # Distributions over ages reach this many sigmas beyond the training ages: cut off at the youngest
 # age, the mean of an infant's distribution would lie years above the infant's age.
@@ -72,7 +72,6 @@ class Classification(Target):
     groups' probabilities. grouping: its name; boundaries: first age of each group but the first.
     """
 
-    grouping: str
     grouping: str
     boundaries: Sequence[int]
     names: Sequence[str]

@@ -82,9 +82,9 @@ def bad_files(img_size: int, seed: int) -> Iterator[tuple[str, bytes]]:
         copied = _jpeg(_photograph(labels, img_size, rng), 90)
         yield file_name(labels, stamp[7]), copied
         yield file_name(labels, stamp[8]), copied
-        doubtful = _jpeg(_photograph(labels, img_size, rng), 90)
-        yield file_name(labels, _stamp(number, day=3)), doubtful
-        yield file_name(Labels(labels.age + 20, 0, 0), _stamp(number, day=4)), doubtful
+        conflicting = _jpeg(_photograph(labels, img_size, rng), 90)
+        yield file_name(labels, _stamp(number, day=3)), conflicting
+        yield file_name(Labels(labels.age + 20, 0, 0), _stamp(number, day=4)), conflicting
     yield "README.txt", README.encode()
 
 

@@ -28,7 +28,7 @@ from faceage.detection import crops
 from faceage.explanation import heatmaps, saliency
 from faceage.inference.serving import guard, model_info, schemas
 from faceage.inference.serving.batcher import Batcher
-from faceage.inference.serving.uploads import Bodies
+from faceage.inference.serving.uploads import Uploads
 from faceage.inference.torch_predictor import TorchPredictor
 
 PAGE = Path(__file__).parent / "page"
@@ -66,7 +66,7 @@ def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
     UserError
         If what finds faces is not installed.
     """
-    bodies, batcher = Bodies(), Batcher(predictor)
+    uploads, batcher = Uploads(), Batcher(predictor)
     decoders = ThreadPoolExecutor(DECODERS)
     # The first search loads the detector: better now than with the first picture.
     decoders.submit(crops.find, Image.new("RGB", (64, 64)), "always", predictor.side).result()
@@ -81,28 +81,28 @@ def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
 
     app = FastAPI(
         title="faceage",
-        description="Ages of faces in pictures. Pictures are looked at and forgotten.",
+        description="Ages of faces in pictures. Pictures are kept nowhere.",
         lifespan=lifespan,
         docs_url=None,  # these pages would load their code from elsewhere
         redoc_url=None,
     )
-    estimated = _observe(app)
+    predicted = _observe(app)
 
-    async def look(content: bytes, detect: str) -> tuple[Image.Image, list[crops.Crop]]:
+    async def find(content: bytes, detect: str) -> tuple[Image.Image, list[crops.Crop]]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(decoders, _look, content, detect, predictor.side)
+        return await loop.run_in_executor(decoders, _find, content, detect, predictor.side)
 
     @app.post("/v1/predict", responses=REFUSALS, openapi_extra=IMAGE)
-    async def predict(request: Request, detect: Detect = "auto") -> schemas.Answer:
-        """Estimate every face of a picture, which is the body of the request."""
-        async with bodies.of(request) as content:
-            picture, found = await look(content, detect)
+    async def predict(request: Request, detect: Detect = "auto") -> schemas.Prediction:
+        """Predict the age of every face of a picture, which is the body of the request."""
+        async with uploads.receive(request) as content:
+            picture, found = await find(content, detect)
             faces = []
             if found:
-                estimates = await batcher.estimate(np.stack([crop.pixels for crop in found]))
-                faces = schemas.faces(found, estimates)
-                estimated.inc(len(faces))
-            return schemas.Answer(width=picture.width, height=picture.height, faces=faces)
+                pixels = np.stack([crop.pixels for crop in found])
+                faces = schemas.faces(found, await batcher.predict(pixels))
+                predicted.inc(len(faces))
+            return schemas.Prediction(width=picture.width, height=picture.height, faces=faces)
 
     @app.post(
         "/v1/saliency",
@@ -111,9 +111,9 @@ def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
         openapi_extra=IMAGE,
     )
     async def explain(request: Request, face: Number = 0, detect: Detect = "auto") -> Response:
-        """Where in a face the evidence for its age is: the aligned face with a map over it."""
-        async with bodies.of(request) as content:
-            _, found = await look(content, detect)
+        """What the age of a face was predicted from: the aligned face under a saliency map."""
+        async with uploads.receive(request) as content:
+            _, found = await find(content, detect)
             if face >= len(found):
                 raise HTTPException(422, f"faces found, counted from 0: {len(found)}")
             loop = asyncio.get_running_loop()
@@ -123,12 +123,12 @@ def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
 
     @app.get("/v1/model")
     async def describe() -> model_info.Model:
-        """Which model is served, and how well it did when it was measured."""
+        """Which model is served, and how well it did when it was evaluated."""
         return model
 
     @app.get("/health")
     async def health() -> dict[str, str]:
-        """Answer as soon as pictures can be estimated."""
+        """Answer as soon as ages can be predicted."""
         return {"status": "ok", "model": model.fingerprint}
 
     _add_pages(app)
@@ -140,7 +140,7 @@ def _observe(app: FastAPI) -> Counter:
     registry = CollectorRegistry()
     requests = Counter("faceage_requests", "Answers by status", ["status"], registry=registry)
     seconds = Histogram("faceage_seconds", "Time to the answer", registry=registry)
-    faces = Counter("faceage_faces", "Faces estimated", registry=registry)
+    predicted = Counter("faceage_predictions", "Faces whose age was predicted", registry=registry)
 
     @app.middleware("http")
     async def count(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -161,7 +161,7 @@ def _observe(app: FastAPI) -> Counter:
         """Counters and times in the format of Prometheus."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    return faces
+    return predicted
 
 
 def _add_pages(app: FastAPI) -> None:
@@ -176,7 +176,7 @@ def _add_pages(app: FastAPI) -> None:
         return FileResponse(PAGE / "docs.html")
 
 
-def _look(content: bytes, detect: str, side: int) -> tuple[Image.Image, list[crops.Crop]]:
+def _find(content: bytes, detect: str, side: int) -> tuple[Image.Image, list[crops.Crop]]:
     try:
         picture = images.decode(content, MAX_PIXELS)
     except images.TooManyPixels as error:
@@ -191,7 +191,7 @@ def _explained(predictor: TorchPredictor, face: np.ndarray) -> bytes:
     network = predictor.network.first
     layer = saliency.last_feature_map(network)
     if layer is None:
-        raise HTTPException(422, f"{network.architecture.model} has no feature map to look at")
+        raise HTTPException(422, f"{network.architecture.model} has no feature map to show")
     (heat,) = saliency.hires_cam(network, predictor.target, layer, torch.tensor(face)[None])
     size = face.shape[1], face.shape[0]
     enlarged = Image.fromarray(heat.numpy()).resize(size, Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""Concurrent requests looked at together: many faces take a network hardly longer than one."""
+"""Concurrent requests predicted together: many faces take a network hardly longer than one."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +13,9 @@ Job = tuple[np.ndarray, "asyncio.Future[Predictions]"]
 
 
 class Batcher:
-    """An predictor shared by concurrent requests; one thread runs it.
+    """A predictor shared by concurrent requests; one thread runs it.
 
-    Nobody waits for a batch to fill: it is what has come in while the one before was looked at.
+    Nobody waits for a batch to fill: it is what has come in while the one before was computed.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -23,8 +23,8 @@ class Batcher:
         self.thread = ThreadPoolExecutor(1)
         self.jobs: asyncio.Queue[Job] = asyncio.Queue()
 
-    async def estimate(self, crops: np.ndarray) -> Predictions:
-        """Estimate aligned faces: uint8 (n, side, side, 3)."""
+    async def predict(self, crops: np.ndarray) -> Predictions:
+        """Predict the ages of aligned faces: uint8 (n, side, side, 3)."""
         answer: asyncio.Future[Predictions] = asyncio.get_running_loop().create_future()
         self.jobs.put_nowait((crops, answer))
         return await answer
@@ -38,7 +38,7 @@ class Batcher:
                 jobs.append(self.jobs.get_nowait())
             crops = np.concatenate([crops for crops, _ in jobs])
             try:
-                found = await loop.run_in_executor(self.thread, self.predictor.estimate, crops)
+                predicted = await loop.run_in_executor(self.thread, self.predictor.predict, crops)
             except Exception as error:  # one request's fault must not end the others' service
                 for _, answer in jobs:
                     if not answer.done():
@@ -47,5 +47,5 @@ class Batcher:
             start = 0
             for own, answer in jobs:
                 if not answer.done():  # its client may have gone
-                    answer.set_result(found[start : start + len(own)])
+                    answer.set_result(predicted[start : start + len(own)])
                 start += len(own)

@@ -8,7 +8,7 @@ from faceage.networks import saved_model
 
 
 class Model(BaseModel):
-    """A model and how well it did on test faces that it had not seen; null: not measured."""
+    """A model and how well it did on test faces that it had not seen; null: not evaluated."""
 
     name: str = Field(description="of the backbone, in timm")
     img_size: int = Field(description="side of the network's input, in pixels")
@@ -33,11 +33,11 @@ def describe(folder: Path) -> Model:
         If it holds no whole model.
     """
     content = saved_model.describe(folder)
-    measured = saved_model.describe_evaluation(folder) or {}
-    test = measured.get("test", {})
+    evaluation = saved_model.describe_evaluation(folder) or {}
+    test = evaluation.get("test", {})
     return Model(
         name=content["architecture"]["model"],
-        img_size=content["architecture"]["px"],
+        img_size=content["architecture"]["img_size"],
         fingerprint=content["fingerprint"],
         synthetic=content["synthetic"],
         test_faces=test.get("n"),
@@ -45,5 +45,5 @@ def describe(folder: Path) -> Model:
         mae_low=test.get("mae_low"),
         mae_high=test.get("mae_high"),
         group_accuracy=test.get("group_accuracy"),
-        coverage=measured.get("intervals", {}).get("coverage"),
+        coverage=evaluation.get("intervals", {}).get("coverage"),
     )

@@ -1,4 +1,4 @@
-"""What the API answers: the schema of its JSON."""
+"""The schemas of the API's JSON."""
 
 from typing import Any
 
@@ -17,17 +17,17 @@ class Face(BaseModel):
     w: int = Field(description="width")
     h: int = Field(description="height")
     age: float | None = Field(
-        description="estimated age in years; null: the model has classes only"
+        description="predicted age in years; null: the model has classes only"
     )
     low: float | None = Field(description="lower end of the prediction interval, in years")
     high: float | None = Field(description="upper end")
-    age_group: str = Field(description="age group")
+    age_group: str = Field(description="name of the age group")
     distribution: list[float] | None = Field(
         description="probability of each whole year from 0, where the model has them"
     )
 
 
-class Answer(BaseModel):
+class Prediction(BaseModel):
     """Faces of a picture, the largest first."""
 
     width: int = Field(description="of the picture, upright, in pixels")
@@ -41,19 +41,19 @@ class Problem(BaseModel):
     detail: str
 
 
-def faces(crops: list[Crop], found: Predictions) -> list[Face]:
-    """Crops of one picture with their estimates, row for row."""
+def faces(crops: list[Crop], predicted: Predictions) -> list[Face]:
+    """Crops of one picture with their predictions, row for row."""
     return [
         Face(
             x=x,
             y=y,
             w=w,
             h=h,
-            age=_years(found.age[row]),
-            low=_years(found.low[row]),
-            high=_years(found.high[row]),
-            age_group=found.age_group[row],
-            distribution=_from_birth(found, row),
+            age=_years(predicted.age[row]),
+            low=_years(predicted.low[row]),
+            high=_years(predicted.high[row]),
+            age_group=predicted.age_group[row],
+            distribution=_from_birth(predicted, row),
         )
         for row, (x, y, w, h) in enumerate(crop.box for crop in crops)
     ]
@@ -63,10 +63,10 @@ def _years(value: float) -> float | None:
     return None if np.isnan(value) else round(float(value), 2)
 
 
-def _from_birth(found: Predictions, row: int) -> list[float] | None:
+def _from_birth(predicted: Predictions, row: int) -> list[float] | None:
     """The distribution over years from 0; what lies before birth counts as 0."""
-    if found.years is None or found.distribution is None:
+    if predicted.years is None or predicted.distribution is None:
         return None
-    probability: np.ndarray[Any, Any] = np.zeros(found.years.max() + 1)
-    np.add.at(probability, found.years.clip(0), found.distribution[row])
+    probability: np.ndarray[Any, Any] = np.zeros(predicted.years.max() + 1)
+    np.add.at(probability, predicted.years.clip(0), predicted.distribution[row])
     return [round(float(value), 5) for value in probability]

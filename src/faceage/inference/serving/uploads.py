@@ -15,7 +15,7 @@ REQUESTS = 128
 HELD = 256 * 2**20
 
 
-class Bodies:
+class Uploads:
     """Counts the requests under way and the bytes that they hold."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Bodies:
         self.held = 0
 
     @asynccontextmanager
-    async def of(self, request: Request) -> AsyncIterator[bytes]:
+    async def receive(self, request: Request) -> AsyncIterator[bytes]:
         """Receive the body of a request, which is under way until the context ends.
 
         Raises
@@ -47,22 +47,22 @@ class Bodies:
             self.requests -= 1
             self.held -= len(content)
 
-    async def _receive(self, parts: AsyncIterator[bytes], content: bytearray) -> None:
-        async for part in parts:
-            if len(content) + len(part) > MAX_BYTES:
-                await _drop(parts)
+    async def _receive(self, chunks: AsyncIterator[bytes], content: bytearray) -> None:
+        async for chunk in chunks:
+            if len(content) + len(chunk) > MAX_BYTES:
+                await _drop(chunks)
                 raise HTTPException(413, f"the picture has more than {MAX_BYTES // 2**20} MiB")
-            if self.held + len(part) > HELD:
+            if self.held + len(chunk) > HELD:
                 raise _busy()
-            content += part
-            self.held += len(part)
+            content += chunk
+            self.held += len(chunk)
 
 
-async def _drop(parts: AsyncIterator[bytes]) -> None:
+async def _drop(chunks: AsyncIterator[bytes]) -> None:
     """Receive the rest, up to a limit: a client that is still sending does not see the answer."""
     dropped = 0
-    async for part in parts:
-        dropped += len(part)
+    async for chunk in chunks:
+        dropped += len(chunk)
         if dropped > DROPPED:
             break
 

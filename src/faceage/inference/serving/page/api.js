@@ -15,7 +15,7 @@ async function ask(path, picture) {
 export const model = async () => (await ask("/v1/model")).json();
 
 // Faces from left to right, each with `index`, its place in the server's answer.
-export async function estimate(picture, detect = "auto") {
+export async function predict(picture, detect = "auto") {
   const answer = await (await ask(`/v1/predict?detect=${detect}`, picture)).json();
   const faces = answer.faces.map((face, index) => ({ ...face, index }));
   return { ...answer, faces: faces.sort((one, other) => one.x - other.x) };

@@ -13,7 +13,7 @@ const interval = (face) => (face.low === null ? "" : `${Math.round(face.low)} to
 export function inWords(faces) {
   if (!faces.length) return "no face found";
   const each = faces.map((face, number) => {
-    const words = face.age === null ? `group ${face.age_group}` : `about ${age(face)} years`;
+    const words = face.age === null ? `age group ${face.age_group}` : `about ${age(face)} years`;
     const name = faces.length > 1 ? `face ${number + 1}: ` : "";
     return name + words + (face.low === null ? "" : `, between ${interval(face).replace("to", "and")}`);
   });
@@ -55,20 +55,20 @@ export function list(faces, extra = () => []) {
 export function legend(faces, coverage) {
   const marks = [];
   if (faces.some((face) => face.distribution)) marks.push("bars: the probability of each year");
-  if (faces.some((face) => face.age !== null)) marks.push("line: the estimate");
+  if (faces.some((face) => face.age !== null)) marks.push("line: the predicted age");
   if (faces.some((face) => face.low !== null)) marks.push(`shaded: the ${Math.round(100 * coverage)}% interval`);
   return marks.join("; ");
 }
 
 function detail(face) {
   if (face.age === null) return "the model tells age groups only";
-  return face.low === null ? "no interval: the model was not measured" : `probably ${interval(face)}`;
+  return face.low === null ? "no interval: the model was not evaluated" : `probably ${interval(face)}`;
 }
 
 function chart(face) {
   const svg = draw("svg", { class: "chart", role: "img" });
   const span = face.low === null ? "" : `, interval ${interval(face)}`;
-  svg.setAttribute("aria-label", `On an axis from 0 to ${OLDEST} years: estimate ${age(face)}${span}`);
+  svg.setAttribute("aria-label", `On an axis from 0 to ${OLDEST} years: predicted age ${age(face)}${span}`);
   if (face.low !== null) {
     const width = `${(100 * (Math.min(face.high, OLDEST) - face.low)) / OLDEST}%`;
     svg.append(draw("rect", { class: "interval", x: at(face.low), y: 0, width, height: PLOT }));
@@ -78,11 +78,11 @@ function chart(face) {
   shares.forEach((share, year) => {
     const height = ((PLOT - 4) * share) / highest;
     if (height < 0.2) return;
-    // Centred on its year, as the line of an estimate is.
+    // Centred on its year, as the line of the predicted age is.
     const x = `${(100 * Math.max(year - 0.45, 0)) / OLDEST}%`;
     svg.append(draw("rect", { class: "bar", x, y: PLOT - height, width: `${90 / OLDEST}%`, height }));
   });
-  svg.append(draw("line", { class: "estimate", x1: at(face.age), x2: at(face.age), y1: 0, y2: PLOT }));
+  svg.append(draw("line", { class: "prediction", x1: at(face.age), x2: at(face.age), y1: 0, y2: PLOT }));
   svg.append(draw("line", { class: "axis", x1: 0, x2: "100%", y1: PLOT, y2: PLOT }));
   for (const years of TICKS) {
     const anchor = years === 0 ? "start" : years === OLDEST ? "end" : "middle";

@@ -1,6 +1,6 @@
-// The page: photographs that are dropped, pasted, chosen or taken become cards with estimates.
+// The page: photographs that are dropped, pasted, chosen or taken become cards with predictions.
 
-import { acceptable, estimate, model, saliency } from "./api.js";
+import { acceptable, model, predict, saliency } from "./api.js";
 import { draw, element, make } from "./elements.js";
 import { drawBoxes, inWords, legend, list } from "./faces.js";
 import * as webcam from "./webcam.js";
@@ -13,7 +13,7 @@ function say(text, wrong = false) {
   status.classList.toggle("wrong", wrong);
 }
 
-async function estimateAll(files) {
+async function predictAll(files) {
   for (const file of files) await add(file, file.name || "pasted picture");
 }
 
@@ -21,7 +21,7 @@ async function add(file, name) {
   say(`${name}: looking for faces …`);
   try {
     const picture = await acceptable(file);
-    const answer = await estimate(picture);
+    const answer = await predict(picture);
     results.prepend(card(picture, name, answer, (await about).coverage));
     say(`${name}: ${inWords(answer.faces)}`);
   } catch (error) {
@@ -36,10 +36,10 @@ function card(picture, name, answer, coverage) {
   drawBoxes(overlay, answer);
   const frame = make("div", { className: "picture" }, image, overlay);
   const rows = list(answer.faces, (face) => [explainer(picture, face)]);
-  const estimates = answer.faces.length
+  const predictions = answer.faces.length
     ? [make("ol", { className: "faces" }, ...rows), make("p", { className: "legend" }, legend(answer.faces, coverage))]
     : [make("p", {}, "No face found.")];
-  return make("article", {}, make("h2", {}, name), frame, ...estimates);
+  return make("article", {}, make("h2", {}, name), frame, ...predictions);
 }
 
 // A button that makes way for the face with its saliency map.
@@ -51,7 +51,7 @@ function explainer(picture, face) {
       const file = await saliency(picture, face.index);
       const image = make("img", { src: URL.createObjectURL(file), alt: "the face, coloured by how much each place counted" });
       const scale = make("span", { className: "scale" }, make("span", {}, "little"), make("span", {}, "much"));
-      const text = "How much each place counted for the estimate, for older or for younger.";
+      const text = "How much each place counted for the predicted age, for older or for younger.";
       const caption = make("figcaption", {}, text, scale);
       const figure = make("figure", { className: "saliency", tabIndex: -1 }, image, caption);
       button.replaceWith(figure);
@@ -73,13 +73,13 @@ function introduce(about) {
     parts.push(`Its mean error is ${about.mae.toFixed(2)} years (${range}) on ${faces}.`);
   } else if (about.group_accuracy !== null) {
     parts.push(`It put ${Math.round(100 * about.group_accuracy)}% of its test faces into the right age group.`);
-  } else parts.push("It was not measured.");
+  } else parts.push("It was not evaluated.");
   if (about.synthetic) parts.push("It was trained on drawn faces: what it says of people means nothing.");
   element("model").textContent = parts.join(" ");
   if (about.coverage === null) return;
   const share = `${Math.round(100 * about.coverage)}%`;
   element("coverage").textContent =
-    `The interval is to hold the true age of ${share} of people like those that it was measured on.`;
+    `The interval is to hold the true age of ${share} of people like those that it was tested on.`;
 }
 
 function tellOfTheNetwork() {
@@ -93,7 +93,7 @@ function tellOfTheNetwork() {
 
 for (const chooser of ["files", "camera"].map(element)) {
   chooser.addEventListener("change", async () => {
-    await estimateAll([...chooser.files]);
+    await predictAll([...chooser.files]);
     chooser.value = ""; // the same photograph may be chosen again
   });
 }
@@ -101,10 +101,10 @@ for (const name of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(name, (event) => {
     event.preventDefault();
     drop.classList.toggle("over", name === "dragover");
-    if (name === "drop") estimateAll([...event.dataTransfer.files]);
+    if (name === "drop") predictAll([...event.dataTransfer.files]);
   });
 }
-document.addEventListener("paste", (event) => estimateAll([...event.clipboardData.files]));
+document.addEventListener("paste", (event) => predictAll([...event.clipboardData.files]));
 element("snapshot").addEventListener("click", async () => add(await webcam.photograph(), "webcam"));
 webcam.enable(about, say);
 tellOfTheNetwork();

@@ -1,11 +1,11 @@
-// Live estimates: each frame of the camera that the server has time for.
+// Live predictions: each frame of the camera that the server has time for.
 
-import { estimate, jpeg } from "./api.js";
+import { jpeg, predict } from "./api.js";
 import { element } from "./elements.js";
 import { drawBoxes, inWords, legend, list } from "./faces.js";
 
 const WIDTH = 480; // pixels sent of a frame: more costs time and finds no more faces
-const UNDER_WAY = 2; // frames at once: one is encoded while the other is estimated
+const UNDER_WAY = 2; // frames at once: one is encoded while the other is predicted
 const MEASURED = 3000; // milliseconds over which the rate is taken
 const READABLE = 300; // milliseconds for which the list stays as it is
 const SPOKEN = 5000; // milliseconds between two announcements to screen readers
@@ -66,7 +66,7 @@ async function send(own, state) {
   state.underWay += 1;
   const number = (state.sent += 1);
   try {
-    const answer = await estimate(await jpeg(video, WIDTH, 0.8), "always");
+    const answer = await predict(await jpeg(video, WIDTH, 0.8), "always");
     if (stream === own) show(answer, number, state);
   } catch (error) {
     if (stream !== own) return;
