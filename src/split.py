@@ -1,45 +1,63 @@
-"""Stage `split`: assign each face to train, val or test, clusters on one side.
+"""Stage `split`: assign each face to train, val or test, by drawing or as a published file says.
 
     python src/split.py
 
-Reads  data/faces.parquet
+Reads  data/faces.parquet, split.source (the same, or a CSV)
 Writes data/split.csv, reports/split.json
 """
+
+from pathlib import Path
 
 from faceage.core import tables
 from faceage.core.outputs import write_json
 from faceage.core.params import SplitParams, load
 from faceage.core.script import UserError, run
-from faceage.data import splitting
+from faceage.data import published_split, splitting
 
 
 def main() -> None:
-    """Bin the ages, assign whole clusters, report how even the splits came out."""
+    """Bin the ages, draw or look up the split, report how even it is and what leaks."""
     params = load(SplitParams)
     split = params.split
-    shares = {name: getattr(split, name) for name in tables.SPLITS}
-
     faces = tables.read_faces()
-    faces["cluster"] = faces["face" if split.clusters == "none" else f"{split.clusters}_cluster"]
     ages, classes = faces["age"], faces["age_class"]
     has_ages = bool(ages.notna().all())
     faces["bin"] = splitting.age_bins(ages, split.bin_years, split.min_bin) if has_ages else classes
-    faces["split"] = splitting.assign(faces, shares, params.seed)
+
+    drawn = Path(split.source) == tables.FACES
+    if drawn:
+        shares = {name: getattr(split, name) for name in tables.SPLITS}
+        faces["cluster"] = splitting.cluster_names(faces, split.clusters)
+        strata = faces["bin"] if split.stratify else "all"
+        faces["split"] = splitting.assign(faces.assign(bin=strata), shares, params.seed)
+    else:
+        faces["split"] = published_split.look_up(Path(split.source), faces)
+        shares = {name: float((faces["split"] == name).mean()) for name in tables.SPLITS}
 
     missing = [name for name in tables.SPLITS if name not in set(faces["split"])]
-    if missing:
+    if missing and drawn:
         raise UserError(
             f"split: {len(faces)} faces in {faces['cluster'].nunique()} clusters leave no face for"
             f" {' and '.join(missing)}; add faces to data.source or raise split.{missing[0]}"
         )
-    summary = {"kept_whole": split.clusters} | splitting.summary(faces, shares)
+    if missing:
+        raise UserError(
+            f"split.source: {split.source} has no face for {' and '.join(missing)}; all of"
+            f" {', '.join(tables.SPLITS)} are needed, so turn some rows of another part into it"
+        )
+
+    leaks = splitting.leaks(faces)
+    kept_whole = split.clusters if drawn else splitting.kept_whole(leaks)
+    faces["cluster"] = splitting.cluster_names(faces, kept_whole)
+    summary = {"source": split.source, "kept_whole": kept_whole}
+    summary |= splitting.summary(faces, shares) | {"leaks": leaks}
     tables.write_split(faces)
     write_json("reports/split.json", summary)
     for name in tables.SPLITS:
         share = (faces["split"] == name).mean()
         print(f"{name:5} {(faces['split'] == name).sum():6} faces, {share:.1%}")
-    for reason in splitting.uneven(faces, shares):
-        print(reason)
+    for line in [*splitting.uneven(faces, shares), *splitting.leaks_in_words(leaks)]:
+        print(line)
 
 
 if __name__ == "__main__":

@@ -110,6 +110,12 @@ class Data(Source):
 class Split(Section):
     """Which faces are learned from, decided on and reported on."""
 
+    source: str = Field(
+        min_length=1,
+        description="data/faces.parquet: drawn from the faces there, as follows; or the path of a"
+        " CSV with the columns path and split (train, val, test), somebody's published split, which"
+        " is used as it is",
+    )
     clusters: Literal["none", "exact", "near", "burst"] = Field(
         description="which faces stay in one of the three: none, exact (the same pixels), near"
         " (near-duplicates too), burst (the same person too, probably: photographs of people alike"
@@ -118,9 +124,8 @@ class Split(Section):
     train: Share = Field(description="share of the faces to learn from")
     val: Share = Field(description="share of the faces to decide on")
     test: Share = Field(description="share of the faces to report on, once")
-    bin_years: int = Field(
-        ge=1, le=150, description="the three are balanced over age bins of this width"
-    )
+    stratify: bool = Field(description="balance the three over age bins; false: plain random")
+    bin_years: int = Field(ge=1, le=150, description="width of an age bin in years")
     min_bin: int = Field(ge=1, description="bins with fewer faces are merged with their neighbour")
 
     @model_validator(mode="after")

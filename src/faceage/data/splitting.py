@@ -1,4 +1,4 @@
-"""Stratified assignment of whole clusters of faces to the three splits."""
+"""Assignment of whole clusters of faces to the three splits, and what leaks between those."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,6 +8,17 @@ import numpy as np
 import pandas as pd
 
 POINTS = 1.0  # percentage points by which a split may miss its share without a word
+# Kinds of clusters, each joined from those before it, and what is known of their faces.
+KINDS = {
+    "exact": "the same picture",
+    "near": "near-duplicates",
+    "burst": "bursts, probably of the same person",
+}
+
+
+def cluster_names(faces: pd.DataFrame, kind: str) -> pd.Series:
+    """The cluster of each face, of a kind that `split.clusters` names; none: itself."""
+    return faces["face" if kind == "none" else f"{kind}_cluster"]
 
 
 def age_bins(ages: pd.Series, width: int, smallest: int) -> pd.Series:
@@ -85,6 +96,45 @@ def uneven(faces: pd.DataFrame, shares: Mapping[str, float]) -> list[str]:
                 f" the largest has {largest} of {count} faces, {largest / count:.1%}"
             )
     return reasons
+
+
+def leaks(faces: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Clusters of each kind that lie in more than one split.
+
+    Parameters
+    ----------
+    faces : columns `split` and the cluster of each kind
+
+    Returns
+    -------
+    For each kind: clusters; faces in them; test_faces, those of them that are in test.
+    """
+    found = {}
+    for kind in KINDS:
+        sides = faces.groupby(cluster_names(faces, kind))["split"].transform("nunique")
+        leaking = faces[sides > 1]
+        found[kind] = {
+            "clusters": int(cluster_names(leaking, kind).nunique()),
+            "faces": len(leaking),
+            "test_faces": int((leaking["split"] == "test").sum()),
+        }
+    return found
+
+
+def kept_whole(leaks: Mapping[str, Mapping[str, int]]) -> str:
+    """The widest kind of clusters of which none leaks, as `split.clusters` would name it."""
+    whole = [kind for kind in KINDS if not leaks[kind]["clusters"]]
+    return whole[-1] if whole else "none"
+
+
+def leaks_in_words(leaks: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """A line for each kind of clusters that leaks."""
+    return [
+        f"on more than one side, {KINDS[kind]}: {found['clusters']} clusters of {found['faces']}"
+        f" faces, {found['test_faces']} of these in test"
+        for kind, found in leaks.items()
+        if found["clusters"]
+    ]
 
 
 def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, Any]:

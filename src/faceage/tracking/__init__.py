@@ -103,6 +103,24 @@ def continue_run(enabled: bool, fingerprint: str) -> Iterator[Run]:
         yield run
 
 
+def minutes_of_training(name: str) -> float | None:
+    """Minutes that the epochs of the latest run of that name took; None if there is no such run.
+
+    There is none where tracking was off, and where DVC had the model in its run cache.
+    """
+    _connect()
+    runs = mlflow.search_runs(
+        experiment_names=[EXPERIMENT],
+        filter_string=f"run_name = '{name}'",
+        max_results=1,
+        output_format="list",
+    )
+    if not runs:
+        return None
+    epochs = mlflow.MlflowClient().get_metric_history(runs[0].info.run_id, "seconds")
+    return sum(epoch.value for epoch in epochs) / 60
+
+
 def _connect() -> None:
     """Point MLflow at the store, creating database and experiment where they are missing."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root()}/mlflow.db"

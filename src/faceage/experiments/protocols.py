@@ -1,0 +1,241 @@
+"""Protocols of the literature: which faces, which splits and seeds a published figure is from.
+
+Each is a file of the folder protocols/; docs/protocols.md explains them. A recipe is measured under
+a protocol in folds, a DVC experiment for each seed.
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from pydantic import Field, ValidationError
+
+from faceage import tracking
+from faceage.core import repository
+from faceage.core.dotted import flatten
+from faceage.core.params import PATH, check
+from faceage.core.script import UserError
+from faceage.core.settings import Params, Section
+from faceage.experiments import recipes
+
+FOLDER = Path("protocols")
+METRICS = ("mae", "rmse", "cs5", "cs10")
+# An experiment runs in a folder of its own, so paths that are given become absolute, but for those
+# of what its stages make.
+FILES = ("data.source", "data.identity.model", "split.source", "weights")
+MADE = ("data/sample", "data/faces.parquet")
+SHOWN = 3  # differing parameters named in a message
+
+
+class Published(Section):
+    """A figure of a paper; what is null is not known."""
+
+    model: str
+    mae: float = Field(gt=0)
+    sd: float | None = Field(gt=0)
+    pretraining: str | None
+    img_size: int | None = Field(gt=0)
+    source: str = Field(pattern="^https://")
+    certain: bool
+    note: str
+
+
+class Protocol(Section):
+    """A file of protocols/: parameters by dotted keys, which no recipe and no option overrides."""
+
+    title: str
+    seeds: list[int] = Field(min_length=1)
+    required: list[str]
+    changes: dict[str, bool | int | float | str]
+    published: list[Published]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A split and training of a protocol: a DVC experiment of its name.
+
+    options: of `dvc exp run`, those of the recipe included; params: what they come to.
+    """
+
+    name: str
+    seed: int
+    options: list[str]
+    params: Params
+
+    @property
+    def command(self) -> list[str]:
+        """What queues the experiment."""
+        return ["dvc", "exp", "run", "--queue", "-n", self.name, *self.options]
+
+
+def names() -> list[str]:
+    """All protocols."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load(name: str) -> Protocol:
+    """Read the protocol of that name.
+
+    Raises
+    ------
+    UserError
+        If there is none, or the file does not say what it has to.
+    """
+    if name not in names():
+        raise UserError(f"there is no protocol {name}; there are {', '.join(names())}")
+    path = FOLDER / f"{name}.yaml"
+    try:
+        return Protocol.model_validate(yaml.safe_load(path.read_text()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {key or 'the file'}: {first['msg']}") from None
+
+
+def folds(name: str, recipe: str, given: Sequence[str]) -> list[Fold]:
+    """The folds of a recipe under a protocol.
+
+    Parameters
+    ----------
+    given : `key=value`, further parameters; files that they name become absolute paths
+
+    Raises
+    ------
+    UserError
+        If there is no such protocol or recipe, a parameter is wrong, is fixed by the protocol, or
+        is required and not given.
+    """
+    protocol = load(name)
+    more = dict(_pair(item) for item in given)
+    for key in more:
+        if key in protocol.changes or key == "seed":
+            raise UserError(f"{key} is fixed by the protocol {name}: see {FOLDER}/{name}.yaml")
+    for key in protocol.required:
+        if key not in more:
+            raise UserError(f"the protocol {name} needs -S {key}=...: {protocol.title}")
+    label = _label(name, protocol, more)
+    found = []
+    for seed in protocol.seeds:
+        fixed = {key: _hydra(value) for key, value in protocol.changes.items()}
+        changes = more | fixed | {"seed": str(seed)}  # what comes later wins
+        own = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
+        options = [*recipes.options(recipe), *own]
+        fold = re.sub(r"[^A-Za-z0-9]+", "-", f"{label} {recipe} seed {seed}")
+        found.append(Fold(fold, seed, options, _configured(options)))
+    return found
+
+
+def refuse_others(folds: Sequence[Fold], finished: Mapping[str, str]) -> None:
+    """Raise `UserError` if an experiment that has a fold's name had other parameters.
+
+    Parameters
+    ----------
+    finished : commits of experiments, by name
+    """
+    for fold in folds:
+        if fold.name not in finished:
+            continue
+        before = _flat(_params_at(finished[fold.name]))
+        other = [key for key, value in _flat(fold.params).items() if before.get(key) != value]
+        if other:
+            raise UserError(
+                f"the experiment {fold.name} exists and had other parameters"
+                f" ({', '.join(other[:SHOWN])}): `dvc exp remove {fold.name}` to measure it anew"
+            )
+
+
+def measured(name: str, recipe: str, folds: Sequence[Fold], commits: Mapping[str, str]) -> Any:
+    """What came out: an entry of benchmarks/protocols.json.
+
+    Parameters
+    ----------
+    commits : of the folds' experiments, by name
+    """
+    params = folds[0].params
+    rows = [_row(fold, commits[fold.name]) for fold in folds]
+    files = {key: Path(_flat(params)[key]).name for key in load(name).required}
+    return {
+        "protocol": name,
+        "recipe": recipe,
+        "files": files,
+        "model": params.model,
+        "pretraining": {"imagenet": "ImageNet"}.get(params.weights, Path(params.weights).name),
+        "img_size": params.train.img_size,
+        "commit": repository.git("rev-parse", "--short", "HEAD"),
+        "summary": {metric: mean_and_sd([row[metric] for row in rows]) for metric in METRICS},
+        "folds": rows,
+    }
+
+
+def mean_and_sd(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation over folds, n - 1 in the denominator; null for one fold."""
+    several = len(values) > 1
+    return {
+        "mean": float(np.mean(values)),
+        "sd": float(np.std(values, ddof=1)) if several else None,
+    }
+
+
+def key(entry: Mapping[str, Any]) -> str:
+    """What an entry of benchmarks/protocols.json is replaced by: protocol, its files, recipe."""
+    return "/".join([entry["protocol"], *entry["files"].values(), entry["recipe"]])
+
+
+def _row(fold: Fold, commit: str) -> dict[str, Any]:
+    test = json.loads(repository.content_at(commit, Path("reports/metrics.json")))["test"]
+    if "mae" not in test:
+        raise UserError(f"{fold.name} has classes and no ages, and every protocol is one of ages")
+    return {
+        "seed": fold.seed,
+        "n": test["n"],
+        **{metric: test[metric] for metric in METRICS},
+        "minutes": tracking.minutes_of_training(fold.name),
+        "experiment": fold.name,
+        "commit": commit[:7],
+    }
+
+
+def _pair(item: str) -> tuple[str, str]:
+    key, equals, value = item.partition("=")
+    if not equals:
+        raise UserError(f"-S takes key=value, and was given {item}")
+    given = key in FILES and value not in MADE and Path(value).exists()
+    return key, str(Path(value).resolve()) if given else value
+
+
+def _label(name: str, protocol: Protocol, given: Mapping[str, str]) -> str:
+    return " ".join([name, *(Path(given[key]).stem for key in protocol.required)])
+
+
+def _configured(options: Sequence[str]) -> Params:
+    """What DVC makes of params.yaml with these options, by the library that it uses."""
+    from dvc.exceptions import DvcException  # noqa: PLC0415 (slow to load)
+    from dvc.utils.hydra import apply_overrides  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(PATH, folder))
+        try:
+            apply_overrides(path, list(options[1::2]))
+        except DvcException as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            raise UserError(f"a parameter cannot be set: {reason}") from None
+        return check(yaml.safe_load(path.read_text()))
+
+
+def _params_at(commit: str) -> Params:
+    return check(yaml.safe_load(repository.content_at(commit, PATH)))
+
+
+def _flat(params: Params) -> dict[str, Any]:
+    return dict(flatten(params.model_dump()))
+
+
+def _hydra(value: bool | int | float | str) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

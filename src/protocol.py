@@ -1,0 +1,74 @@
+"""Measure a recipe under a protocol of the literature: every fold through the DVC queue.
+
+    python src/protocol.py --list
+    python src/protocol.py NAME --recipe RECIPE [-S key=value ...]
+
+    python src/protocol.py all-ages-5 --recipe faceage -S data.source=UTKFace.tar
+    python src/protocol.py file --recipe faceage -S data.source=UTKFace.tar -S split.source=my.csv
+
+A protocol, protocols/NAME.yaml, fixes filter, split and seeds; docs/protocols.md explains each.
+Stop it at any moment and start it again: what is done stays, a training that was killed goes on.
+Reads the folds' experiments; writes benchmarks/protocols.json and the table of protocols.md there.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from faceage.core.outputs import atomic_write, write_json
+from faceage.core.script import UserError, run
+from faceage.experiments import protocol_table, protocols, queue
+
+RESULTS = Path("benchmarks/protocols.json")
+PAGE = Path("benchmarks/protocols.md")
+
+
+def main() -> None:
+    """List the protocols, or queue the folds of one, wait for them and write what came out."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", nargs="?", metavar="NAME", help="protocol, a file of protocols/")
+    parser.add_argument("--recipe", help="recipe to measure, a file of recipes/")
+    parser.add_argument(
+        "-S", dest="given", action="append", default=[], metavar="KEY=VALUE", help="parameter"
+    )
+    parser.add_argument("--list", action="store_true", help="show the protocols")
+    parser.add_argument("--table", action="store_true", help="write the table anew, run nothing")
+    asked = parser.parse_args()
+    if asked.list:
+        for name in protocols.names():
+            print(f"{name:12} {protocols.load(name).title}")
+    elif asked.table:
+        write_results({})
+    elif asked.name and asked.recipe:
+        measure(asked.name, asked.recipe, asked.given)
+    else:
+        raise UserError("name a protocol and a recipe, NAME --recipe RECIPE, or give --list")
+
+
+def measure(name: str, recipe: str, given: list[str]) -> None:
+    """Run the folds that are not there yet, then write all of them."""
+    folds = protocols.folds(name, recipe, given)
+    done = queue.finished()
+    protocols.refuse_others(folds, done)
+    there = sum(fold.name in done for fold in folds)
+    print(f"{name}: {there} of {len(folds)} folds are there; `dvc queue status`", flush=True)
+    queue.work_off({fold.name: fold.command for fold in folds})
+    entry = protocols.measured(name, recipe, folds, queue.finished())
+    write_results({protocols.key(entry): entry})
+
+
+def write_results(new: dict[str, Any]) -> None:
+    """Put new entries in the place of old ones, and the table in its place on the page."""
+    entries = json.loads(RESULTS.read_text()) | new
+    if new:
+        write_json(RESULTS, entries)
+    known = {name: protocols.load(name) for name in protocols.names()}
+    table = protocol_table.table(known, entries)
+    with atomic_write(PAGE) as part:
+        part.write_text(protocol_table.replaced(PAGE.read_text(), table))
+    print(table)
+
+
+if __name__ == "__main__":
+    run(main)
