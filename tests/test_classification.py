@@ -10,7 +10,7 @@ from sklearn import metrics as reference
 
 from faceage.core.settings import Grouping
 from faceage.evaluation import classification
-from faceage.networks.targets import LearnedClasses
+from faceage.networks.target import LearnedClasses
 
 STAGE = Grouping(boundaries=[31, 51], names=["YOUNG", "MIDDLE", "OLD"])
 OTHER = Grouping(boundaries=[30], names=["young", "old"])

@@ -37,11 +37,11 @@ def test_every_face_is_in_one_part_and_ratios_hold_in_every_bin(ages, seed):
     faces["split"] = splitting.assign(faces, SHARES, seed)
     assert set(faces["split"]) <= set(SHARES)
     for _, stratum in faces.groupby("bin"):
-        for split, share in SHARES.items():
+        for name, share in SHARES.items():
             # Rounding, and what the bins before left over: less than two faces.
-            assert abs((stratum["split"] == split).sum() - share * len(stratum)) < 2
-    for split, share in SHARES.items():
-        assert abs((faces["split"] == split).sum() - share * len(faces)) < 2
+            assert abs((stratum["split"] == name).sum() - share * len(stratum)) < 2
+    for name, share in SHARES.items():
+        assert abs((faces["split"] == name).sum() - share * len(faces)) < 2
 
 
 @given(st.data(), st.integers(0, 1000))
@@ -60,8 +60,8 @@ def test_pairs_keep_the_ratios_within_a_point(data, seed):
     clusters = [number // 2 for number in range(len(ages))]
     faces = table(ages, clusters)
     faces["split"] = splitting.assign(faces, SHARES, seed)
-    for split, share in SHARES.items():
-        assert abs((faces["split"] == split).mean() - share) <= 0.01
+    for name, share in SHARES.items():
+        assert abs((faces["split"] == name).mean() - share) <= 0.01
 
 
 POLICIES = ("none", "exact", "near", "burst")
@@ -82,8 +82,8 @@ def test_under_every_policy_groups_are_whole_and_a_missed_share_is_explained(pol
     assert (faces.groupby("cluster")["split"].nunique() == 1).all()
     largest = faces["cluster"].value_counts().max()
     missed = [p for p, s in SHARES.items() if abs((faces["split"] == p).mean() - s) > 0.01]
-    for split, share in SHARES.items():
-        assert abs((faces["split"] == split).sum() - share * len(faces)) <= 2 * largest
+    for name, share in SHARES.items():
+        assert abs((faces["split"] == name).sum() - share * len(faces)) <= 2 * largest
     reasons = splitting.uneven(faces, SHARES)
     assert [reason.split()[0] for reason in reasons] == missed
     assert all(f"the largest has {largest} of {len(faces)} faces" in reason for reason in reasons)
@@ -194,7 +194,7 @@ def ingested(workspace: Path) -> Path:
 def test_a_published_split_is_used_as_it_is_and_what_leaks_is_reported(ingested, capsys):
     write_list([*LISTED.items(), ("99_0_0_20170116174525199.jpg", "train")])
     split.main()
-    used = {}
+    used: dict[str, str] = {}
     for name, part in tables.read_splits().items():
         used |= dict.fromkeys((path.rpartition("/")[2] for path in part["path"]), name)
     assert used == LISTED

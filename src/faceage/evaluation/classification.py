@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, recall_
 from faceage.core.settings import Grouping
 from faceage.evaluation.age_bins import bin_index, decade_index
 from faceage.evaluation.metrics import Number, number
-from faceage.networks.targets import LearnedClasses
+from faceage.networks.target import LearnedClasses
 
 # Numbers of the true and of the predicted class, (n,) each, by grouping.
 Classes = dict[str, tuple[np.ndarray, np.ndarray]]
