@@ -200,7 +200,7 @@ def test_names_that_lead_out_of_an_archive_write_nothing_there(workspace):
 
 def test_photographs_are_aligned_and_those_without_a_face_are_listed(workspace, monkeypatch):
     """The largest face of each, cut out as UTKFace has them; the label comes from the name."""
-    edit_params({"data.source": "raw", "data.align": True})
+    edit_params({"data.source": "raw", "data.align": "always"})
     face = draw_face(Labels(40, 0, 1), 200, random.Random(0))
     scene = Image.new("RGB", (600, 400), (90, 110, 120))
     scene.paste(face.rotate(20, expand=True), (40, 30))

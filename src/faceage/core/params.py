@@ -15,6 +15,7 @@ from faceage.core.script import UserError
 from faceage.core.settings import (
     Data,
     Evaluate,
+    External,
     Grouping,
     LabelIssues,
     Params,
@@ -76,6 +77,16 @@ class EvaluateParams(Section):
 
     seed: int
     groupings: dict[str, Grouping]
+    evaluate: Evaluate
+
+
+class ExternalParams(Section):
+    """What the stage external may read."""
+
+    seed: int
+    data: Data
+    groupings: dict[str, Grouping]
+    external: dict[str, External]
     evaluate: Evaluate
 
 

@@ -12,6 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from faceage.core.faults import closest, old_groupings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Align = Annotated[
+    Literal["never", "auto", "always"],
+    Field(
+        description="whether the largest face of each picture is found and aligned like UTKFace's:"
+        " never, always, or auto, where the picture is no aligned face already"
+    ),
+]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -81,10 +88,7 @@ class Data(Source):
         description="share of the images that must be usable; fewer end the run"
     )
     csv: Csv
-    align: bool = Field(
-        description="true: raw photographs; the largest face of each is found and aligned like"
-        " UTKFace's"
-    )
+    align: Align
     min_age: int = Field(ge=0, description="years; labels of younger faces are rejected")
     max_age: int = Field(le=150, description="years; labels of older faces are rejected")
     min_img_size: int = Field(ge=8, description="images with a shorter side are rejected")
@@ -134,6 +138,13 @@ class Split(Section):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"train + val + test must be 1, and is {total:g}")
         return self
+
+
+class External(Source):
+    """A source that the finished model is measured on; its labels may be bands of ages."""
+
+    layout: str = Field(min_length=1, description="where the labels are: a layout's name, or auto")
+    align: Align
 
 
 class LabelIssues(Section):
@@ -351,6 +362,10 @@ class Params(Section):
     label_issues: LabelIssues
     target: TargetSettings
     train: Train
+    external: dict[str, External] = Field(
+        description="other sources that the finished model is measured on, by name:"
+        " {fairface: {source: fairface.tar, layout: fairface, align: auto}}"
+    )
     evaluate: Evaluate
 
     @model_validator(mode="after")

@@ -104,7 +104,7 @@ def _together(
 
 
 def _disagree(alike: list[Candidate], years: int) -> bool:
-    classes = {candidate.labels.age_class for candidate in alike}
+    classes = {(one.labels.age_class, one.labels.age_low, one.labels.age_high) for one in alike}
     ages = _ages(alike)
     return len(classes) > 1 or (len(ages) > 1 and max(ages) - min(ages) > years)
 

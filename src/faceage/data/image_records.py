@@ -45,9 +45,14 @@ class ImageRecord:
 
 
 def read_record(
-    content: bytes, align: bool, embed: Callable[[Image.Image], np.ndarray] | None
+    content: bytes, align: str, embed: Callable[[Image.Image], np.ndarray] | None
 ) -> ImageRecord | Unusable:
-    """Decode a file; with `align`, find its largest face; with `embed`, say whose it is."""
+    """Decode a file, find its largest face, and with `embed` say whose it is.
+
+    Parameters
+    ----------
+    align : as `data.align`: never, auto or always
+    """
     if not content:
         return Unusable(Reason.EMPTY, "")
     try:
@@ -58,7 +63,7 @@ def read_record(
         return Unusable(Reason.TOO_LARGE, str(error))
     except images.Damaged as error:
         return Unusable(Reason.TRUNCATED if error.truncated else Reason.DAMAGED, str(error))
-    face, aligned = _cut_out(picture) if align else (picture, None)
+    face, aligned = (picture, None) if align == "never" else _cut_out(picture, align)
     return ImageRecord(
         width=picture.width,
         height=picture.height,
@@ -71,8 +76,8 @@ def read_record(
     )
 
 
-def _cut_out(picture: Image.Image) -> tuple[Image.Image, bytes]:
-    crops = find_crops(picture, "always", ALIGNED_SIDE)
+def _cut_out(picture: Image.Image, mode: str) -> tuple[Image.Image, bytes]:
+    crops = find_crops(picture, mode, ALIGNED_SIDE)
     if not crops:
         return picture, b""
     face = Image.fromarray(crops[0].pixels)

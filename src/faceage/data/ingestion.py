@@ -68,9 +68,11 @@ class Clusters:
 
 
 def inspect(
-    source: Source, reader: Reader, data: Data, earlier: IngestCache
+    source: Source, reader: Reader, data: Data, earlier: IngestCache, bands: bool = False
 ) -> tuple[list[Candidate], list[Rejected], dict[str, ImageRecord | Unusable]]:
     """Read every file once, decode those not seen earlier; what is only listed counts as found.
+
+    With `bands`, a face is usable whose label is a band of ages.
 
     Returns the usable files, the others, and what was seen of each content.
     """
@@ -95,7 +97,7 @@ def inspect(
                     new[face] = content
             records |= zip(new, threads.map(decode, new.values()), strict=True)
             for path, face in face_of.items():
-                item = _judge(path, face, records[face], reader, data)
+                item = _judge(path, face, records[face], reader, data, bands)
                 if isinstance(item, Candidate):
                     kept.append(item)
                 else:
@@ -244,7 +246,12 @@ def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _judge(
-    path: str, face: str, shown: ImageRecord | Unusable, reader: Reader, data: Data
+    path: str,
+    face: str,
+    shown: ImageRecord | Unusable,
+    reader: Reader,
+    data: Data,
+    bands: bool,
 ) -> Candidate | Rejected:
     """Accept one file or give the first reason against it."""
     if isinstance(shown, Unusable):
@@ -253,7 +260,7 @@ def _judge(
         labels = reader.labels(path)
     except NoLabel as error:
         return _rejected(path, error.reason, str(error))
-    if labels.age is None and labels.age_class is None:
+    if labels.age is None and labels.age_class is None and not bands:
         return _rejected(path, Reason.BAND, labels.in_words)
     if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
         return _rejected(path, Reason.AGE, f"age {labels.age}")

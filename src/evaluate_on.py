@@ -1,0 +1,163 @@
+"""Measure a finished model on faces from elsewhere, beside its own test set.
+
+    python src/evaluate_on.py SOURCE [--layout agedb] [--model FOLDER] [--calibrate 200]
+    python src/evaluate_on.py --name NAME    an entry of `external` in params.yaml: stage external
+
+Reads  the source, whose labels may be ages or bands of ages; models/; reports/predictions.csv and
+       data/faces.parquet, where they are of this model
+Writes reports/external/NAME.json with --name; prints the same in words
+"""
+
+import argparse
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from faceage.core import tables
+from faceage.core.hashing import sha256
+from faceage.core.outputs import write_json
+from faceage.core.params import ExternalParams, load
+from faceage.core.script import UserError, run
+from faceage.core.settings import Data, External
+from faceage.data import ingestion, shared
+from faceage.data.collection import collect
+from faceage.data.readers import registry
+from faceage.data.sources import open_source
+from faceage.evaluation import external
+from faceage.evaluation.conformal import Calibration
+from faceage.evaluation.external_text import in_words
+from faceage.networks import devices, faces, saved_model
+from faceage.networks.forward import predict
+
+
+def main() -> None:
+    """Read the faces, leave out those of the training, predict, compare with home."""
+    params = load(ExternalParams)
+    asked = arguments()
+    entry = named(params, asked.name) if asked.name else on_the_command_line(asked)
+    about = saved_model.describe(asked.model)
+    measured = saved_model.describe_evaluation(asked.model) or {}
+    home = Home.of(about)
+
+    data = params.data.model_copy(update=entry.model_dump())
+    found = read(data, params, home, about["side"], asked.model)
+    content: dict[str, Any] = {"source": entry.source} | found.counts
+    intervals = measured.get("intervals")
+    calibration = Calibration.from_dict(intervals) if intervals else None
+    settings = params.evaluate
+    boundaries = params.groupings["age_group"].boundaries
+    how = boundaries, settings.bootstrap, params.seed
+    content |= external.measure(found.predictions, home.predictions, calibration, *how)
+    if asked.calibrate:
+        try:
+            content["recalibrated"] = external.recalibrated(
+                found.predictions, calibration, settings.coverage, asked.calibrate, *how
+            )
+        except ValueError as error:
+            raise UserError(f"--calibrate {asked.calibrate}: {error}") from None
+    print(in_words(content))
+    if asked.name:
+        write_json(f"reports/external/{asked.name}.json", content)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("source", nargs="?", help="folder or archive of labelled faces")
+    parser.add_argument("--name", help="an entry of `external` in params.yaml, instead of a source")
+    parser.add_argument("--layout", default="auto", help="where the labels are: see docs/data.md")
+    parser.add_argument("--align", choices=("never", "auto", "always"), default="auto")
+    parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
+    parser.add_argument(
+        "--calibrate",
+        type=int,
+        metavar="N",
+        help="learn bias and intervals anew from N of the faces, measure on the others",
+    )
+    asked = parser.parse_args()
+    if bool(asked.source) == bool(asked.name):
+        parser.error("give a source, or --name and an entry of `external` in params.yaml")
+    return asked
+
+
+def named(params: ExternalParams, name: str) -> External:
+    """The entry of `external` with this name."""
+    if name not in params.external:
+        close = difflib.get_close_matches(name, params.external, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(params.external)}"
+        raise UserError(f"external in params.yaml has no {name}; {hint}")
+    return params.external[name]
+
+
+def on_the_command_line(asked: argparse.Namespace) -> External:
+    """The source that the options describe."""
+    return External(source=asked.source, layout=asked.layout, align=asked.align)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The test set that the model has been measured on, and whether its faces are at hand."""
+
+    predictions: pd.DataFrame | None
+    has_faces: bool
+
+    @classmethod
+    def of(cls, about: dict[str, Any]) -> "Home":
+        """Where reports/ and data/ are of this model; a model may have come without its data."""
+        here = tables.FACES.is_file() and sha256(tables.FACES) == about["data"][tables.FACES.name]
+        known = tables.read_predictions() if here and tables.PREDICTIONS.is_file() else None
+        if known is not None and "predicted" not in known:
+            known = None
+        return cls(known, here)
+
+
+@dataclass(frozen=True)
+class Read:
+    """Predictions for the faces of a source, and how many faces there were of each kind."""
+
+    predictions: pd.DataFrame
+    counts: dict[str, Any]
+
+
+def read(data: Data, params: ExternalParams, home: Home, side: int, model: Path) -> Read:
+    """Read the source, and let the model look at the faces that training has not seen."""
+    with open_source(data.source) as source:
+        reader = registry.choose(source, data, params.groupings)
+        print(registry.in_words(reader))
+        found = collect(source, reader, data, bands=True)
+        rows = pd.DataFrame(ingestion.rows(source, found.kept, found.clusters))
+    labels = pd.DataFrame([vars(candidate.labels) for candidate in found.kept])
+    table = rows[["face", "gender", "race"]].assign(
+        cluster=rows["burst_cluster"], age=labels["age"].astype("Float64").astype(float)
+    )
+    table = table.assign(age_low=labels["age_low"], age_high=labels["age_high"])
+    counts: dict[str, Any] = {
+        "layout": reader.layout,
+        "found": reader.found,
+        "rejected": ingestion.count_reasons(found.rejected),
+        "shared": None,
+    }
+    if home.has_faces:
+        seen = shared.with_training(found.kept, data.near_duplicate)
+        counts["shared"] = {"exact": len(seen.exact), "near": len(seen.near)}
+        table = table[~table["face"].isin(seen.exact | seen.near)]
+    if table.empty:
+        raise UserError(f"{data.source}: every usable face of it is in the training data too")
+    table = table.reset_index(drop=True)
+    contents = {row["face"]: row["image"]["bytes"] for _, row in rows.iterrows()}
+    pixels = faces.decode(table, ((face, contents[face]) for face in table["face"]), side)
+    network, target = saved_model.load(model)
+    logits = predict(network.to(devices.pick()), pixels, torch.float32)
+    predicted = target.age(logits).numpy().astype(float)
+    if np.isnan(predicted).any():
+        raise UserError(f"{model}: this model tells classes and no ages; none can be measured")
+    return Read(table.assign(predicted=predicted), counts)
+
+
+if __name__ == "__main__":
+    run(main)

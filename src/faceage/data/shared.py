@@ -1,0 +1,36 @@
+"""Faces of another source that are in the training data too: what a model has learned by heart."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from faceage.core import images, tables
+from faceage.core.progress import bar
+from faceage.data import duplicates
+from faceage.data.ingestion import Candidate
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Names of faces: of the same file or pixels as one at home, and near-duplicates of one."""
+
+    exact: set[str]
+    near: set[str]
+
+
+def with_training(found: list[Candidate], threshold: float) -> Shared:
+    """Compare faces with all of data/faces.parquet: train, val and test.
+
+    Parameters
+    ----------
+    threshold : correlation from which two are near-duplicates, as `data.near_duplicate`
+    """
+    home = tables.read_faces()["face"]
+    contents = bar(tables.image_bytes(home), "shared with training", "face", len(home))
+    known = [duplicates.fingerprint(images.decode(content)) for _, content in contents]
+    own = [candidate.record.fingerprint for candidate in found]
+    pairs = duplicates.near_pairs(np.stack([*known, *own]), threshold, known=len(known))
+    across = pairs[(pairs[:, 0] < len(known)) & (pairs[:, 1] >= len(known))]
+    near = {found[row - len(known)].face for row in across[:, 1]}
+    exact = {candidate.face for candidate in found} & set(home)
+    return Shared(exact, near - exact)

@@ -1,0 +1,174 @@
+"""A finished model on faces from elsewhere: the same metrics, beside those at home.
+
+`there` is the table of predictions on the other source, a row a face: `face`, `cluster`,
+`predicted` in years, and as label `age` in years or the band `age_low` to `age_high`; `home` has
+the same columns, with ages, of the test set that the model was measured on.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from faceage.evaluation import age_bands, metrics
+from faceage.evaluation.age_bins import bin_index
+from faceage.evaluation.bootstrap import Resamples, interval
+from faceage.evaluation.conformal import Calibration
+from faceage.evaluation.metrics import Number, number
+from faceage.evaluation.subgroups import age_standardised_mae
+
+SMALLEST_CALIBRATION = 20  # faces; of fewer a bias and a quantile are a matter of luck
+Metrics = dict[str, Any]
+
+
+def measure(
+    there: pd.DataFrame,
+    home: pd.DataFrame | None,
+    calibration: Calibration | None,
+    boundaries: list[int],
+    count: int,
+    seed: int,
+) -> Metrics:
+    """All metrics of the faces there.
+
+    Parameters
+    ----------
+    home : None where the model came without its data
+    calibration : of the intervals made at home; None where there are none
+    boundaries : first age of each headline age group but the first
+    count, seed : of the resamples behind each 95% interval
+    """
+    exact, banded = _with_ages(there), _with_bands(there)
+    found: Metrics = {"n": len(there)}
+    if len(exact):
+        found |= {"ages": of_ages(exact, boundaries, count, seed)}
+        if home is not None:
+            found["against_home"] = against_home(exact, home, count, seed)
+    if len(banded):
+        found |= {"bands": of_bands(banded, count, seed)}
+    if calibration:
+        found["intervals"] = coverage(there, calibration)
+    return found
+
+
+def of_ages(there: pd.DataFrame, boundaries: list[int], count: int, seed: int) -> Metrics:
+    """Metrics of the faces with exact ages, of all and of each decade."""
+    age, predicted = there["age"].to_numpy(dtype=float), there["predicted"].to_numpy(dtype=float)
+    groups = bin_index(age, boundaries), bin_index(predicted, boundaries)
+    errors = metrics.errors(age, predicted, groups)
+    resamples = Resamples(there["cluster"].reset_index(drop=True), count, seed)
+    decades = metrics.by_decade(errors, resamples)
+    return metrics.compute(errors, resamples) | {"decades": decades.to_dict("records")}
+
+
+def of_bands(there: pd.DataFrame, count: int, seed: int) -> Metrics:
+    """Metrics of the faces with bands of ages, of all and of each band."""
+    low, high = _bands(there)
+    errors = age_bands.errors(low, high, there["predicted"].to_numpy(dtype=float))
+    resamples = Resamples(there["cluster"].reset_index(drop=True), count, seed)
+    bands = age_bands.by_band(errors)
+    return age_bands.summary(errors, resamples) | {"by_band": bands.to_dict("records")}
+
+
+def against_home(there: pd.DataFrame, home: pd.DataFrame, count: int, seed: int) -> Metrics:
+    """MAE at home in years, and by how much that there differs, with its 95% interval.
+
+    The faces are others, so each set is resampled by clusters on its own. mae_standardised: MAE
+    there if the ages were mixed as at home (direct standardisation, see `subgroups`).
+    """
+    absolute = {
+        name: (table["predicted"] - table["age"]).abs().reset_index(drop=True)
+        for name, table in {"there": there, "home": home}.items()
+    }
+    draws = [
+        Resamples(table["cluster"].reset_index(drop=True), count, seed + number).means(errors)
+        for number, (table, errors) in enumerate(
+            [(there, absolute["there"]), (home, absolute["home"])]
+        )
+    ]
+    low, high = interval(draws[0] - draws[1])
+    aged = pd.DataFrame({"age": there["age"].to_numpy(dtype=float), "absolute": absolute["there"]})
+    mae_home = float(absolute["home"].mean())
+    return {
+        "mae_home": mae_home,
+        "difference": float(absolute["there"].mean()) - mae_home,
+        "difference_low": low,
+        "difference_high": high,
+        "mae_standardised": age_standardised_mae(aged, home["age"].astype(float)),
+    }
+
+
+def coverage(there: pd.DataFrame, calibration: Calibration) -> dict[str, Number]:
+    """Share of true ages that the intervals hold, or of bands that they meet, and mean width."""
+    intervals = calibration.intervals(there["predicted"].to_numpy(dtype=float))
+    low, high = _bands(there)
+    exact = there["age"].notna().to_numpy()
+    # An exact age is to lie inside; of a band, which ends just before the next year, any part.
+    meets = intervals["low"].to_numpy() <= np.where(exact, low, high + 1)
+    meets &= intervals["high"].to_numpy() >= low
+    known = intervals["low"].notna().to_numpy()
+    width = (intervals["high"] - intervals["low"]).mean()
+    return {"coverage": number(meets[known].mean()), "mean_width": number(width)}
+
+
+def recalibrated(
+    there: pd.DataFrame,
+    at_home: Calibration | None,
+    nominal: float,
+    size: int,
+    boundaries: list[int],
+    count: int,
+    seed: int,
+) -> Metrics:
+    """What a bias and intervals learned from `size` faces there make of the other faces.
+
+    The bias is the mean of the errors, taken off every prediction; of a face with a band the
+    error is the distance to it, so that intervals come out too narrow where bands are wide.
+
+    Raises
+    ------
+    ValueError
+        If there are too few faces to learn from, or none left to measure.
+    """
+    if not SMALLEST_CALIBRATION <= size < len(there):
+        raise ValueError(
+            f"from {SMALLEST_CALIBRATION} to {len(there) - 1} of the faces can be taken"
+        )
+    sample = there.sample(size, random_state=seed)
+    rest = there.drop(sample.index).reset_index(drop=True)
+    bias = float(_errors(sample).mean())
+    corrected = sample.assign(predicted=(sample["predicted"] - bias).clip(lower=0))
+    predicted = corrected["predicted"].to_numpy(dtype=float)
+    calibration = Calibration.fit(predicted - _errors(corrected).to_numpy(), predicted, nominal)
+    after = rest.assign(predicted=(rest["predicted"] - bias).clip(lower=0))
+    return {
+        "faces": size,
+        "bias": bias,
+        "before": measure(rest, None, at_home, boundaries, count, seed),
+        "after": measure(after, None, calibration, boundaries, count, seed),
+    }
+
+
+def _with_ages(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["age"].notna()].reset_index(drop=True)
+
+
+def _with_bands(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["age"].isna()].reset_index(drop=True)
+
+
+def _bands(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """First and last year of each face's label; of an exact age both are the age."""
+    age = table["age"].astype(float)
+    ends = (table[name].astype(float) for name in ("age_low", "age_high"))
+    low, high = (end.where(age.isna(), age).to_numpy() for end in ends)
+    return low, high
+
+
+def _errors(table: pd.DataFrame) -> pd.Series:
+    """Signed errors in years; of a band, the distance to it."""
+    low, high = _bands(table)
+    predicted = table["predicted"].to_numpy(dtype=float)
+    to_band = age_bands.distance(low, high, predicted)
+    exact = table["age"].notna().to_numpy()
+    return pd.Series(np.where(exact, predicted - low, to_band), index=table.index)
