@@ -9,7 +9,12 @@ from closure import SRC, imported_files
 
 from faceage.core import params
 
-STAGES = yaml.safe_load((SRC.parent / "dvc.yaml").read_text())["stages"]
+# Of a stage for each of several sources, what it does for one.
+STAGES = {
+    name: stage.get("do", stage)
+    for name, stage in yaml.safe_load((SRC.parent / "dvc.yaml").read_text())["stages"].items()
+}
+SCRIPTS = {stage: content["cmd"].split()[1] for stage, content in STAGES.items()}
 LIBRARY = SRC / "faceage"
 # Each imports from those before it.
 ROOMS = ["core", "tracking", "sample", "detection", "data", "networks", "cleaning", "training"]
@@ -32,7 +37,7 @@ def stages_after_an_edit_of(path: str) -> list[str]:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_stage_imports_lies_in_the_rooms_that_it_declares(stage):
-    used = imported_files(SRC / f"{stage}.py") - {"src/faceage/__init__.py"}
+    used = imported_files(SRC.parent / SCRIPTS[stage]) - {"src/faceage/__init__.py"}
     declared = [dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
     for path in used:
         assert any(path == dep or path.startswith(f"{dep}/") for dep in declared), path
@@ -49,7 +54,8 @@ def test_rooms_are_the_only_place_for_code():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_is_the_script_and_nothing_of_the_machine(stage):
-    assert STAGES[stage]["cmd"] == f"python src/{stage}.py"
+    own = {"external": "python src/evaluate_on.py --name ${key}"}
+    assert STAGES[stage]["cmd"] == own.get(stage, f"python src/{stage}.py")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +74,11 @@ def test_an_edit_of_a_figure_a_chapter_or_a_card_runs_report_alone(path):
 
 def test_an_edit_of_a_metric_does_not_train():
     assert (LIBRARY / "evaluation/metrics.py").is_file()
-    assert stages_after_an_edit_of("src/faceage/evaluation/metrics.py") == ["evaluate", "publish"]
+    assert stages_after_an_edit_of("src/faceage/evaluation/metrics.py") == [
+        "evaluate",
+        "external",
+        "publish",
+    ]
 
 
 @pytest.mark.parametrize("path", ["serving/app.py", "onnx_export.py", "batch_prediction.py"])
@@ -80,11 +90,14 @@ def test_an_edit_of_the_server_of_onnx_or_of_predict_runs_publish_alone(path):
 @pytest.mark.parametrize(
     ("room", "stages"),
     [
-        ("data", {"check", "ingest", "split"}),
-        ("networks", {"check", "label_issues", "train", "evaluate", "explain", "publish"}),
+        ("data", {"check", "ingest", "split", "external"}),
+        (
+            "networks",
+            {"check", "label_issues", "train", "evaluate", "external", "explain", "publish"},
+        ),
         ("training", {"check", "train"}),
         ("cleaning", {"label_issues"}),
-        ("evaluation", {"evaluate", "publish"}),
+        ("evaluation", {"evaluate", "external", "publish"}),
     ],
 )
 def test_a_new_file_of_a_room_is_watched_without_an_edit_of_dvc_yaml(room, stages):
@@ -112,7 +125,7 @@ def test_every_plot_that_dvc_shows_has_been_asked_for():
 
 def views_loaded(stage: str) -> set[str]:
     """Names given to `load(...)` in the stage's script."""
-    tree = ast.parse((SRC / f"{stage}.py").read_text())
+    tree = ast.parse((SRC.parent / SCRIPTS[stage]).read_text())
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     return {
         argument.id
