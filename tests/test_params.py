@@ -102,7 +102,7 @@ def test_no_key_has_a_default_and_those_in_lists_are_described_too():
         ({"groupings": {}}, "must have one called age_group"),
         ({"evaluate.coverage": 90}, "evaluate.coverage is 90"),
         (
-            {"train.phases": [{"layers": "al", "epochs": 1, "lr": 1}]},
+            {"train.phases": [{"layers": "al", "epochs": 1, "lr": 1, "augment": None}]},
             "it should be 'all' or 'head'",
         ),
         ({"train.phases": []}, "train.phases is []"),

@@ -11,8 +11,8 @@ from faceage.training import phases
 from faceage.training.optimizers import make_optimizer, make_scheduler
 
 
-def phase(layers, epochs=None, lr=None):
-    return Phase(layers=layers, epochs=epochs, lr=lr)
+def phase(layers, epochs=None, lr=None, augment=None):
+    return Phase(layers=layers, epochs=epochs, lr=lr, augment=augment)
 
 
 def changed_by_an_epoch(workspace, layers):
@@ -28,6 +28,21 @@ def changed_by_an_epoch(workspace, layers):
 def test_all_layers_learn(workspace):
     network, changed = changed_by_an_epoch(workspace, "all")
     assert {name for name, _ in network.named_parameters()} <= changed
+
+
+def test_a_phase_may_have_an_augmentation_of_its_own(workspace):
+    settings = small_settings(workspace, augment=[{"name": "grayscale", "p": 1}])
+    trainer = new_trainer(settings, some_faces(8))
+
+    def colourless(augment):
+        trainer.start_phase(phase("all", augment=augment))
+        images = trainer._inputs(torch.arange(8), torch.Generator().manual_seed(0))
+        mean, std = trainer.network.architecture.mean, trainer.network.architecture.std
+        images = images * torch.tensor(std).view(3, 1, 1) + torch.tensor(mean).view(3, 1, 1)
+        return torch.allclose(images[:, 0], images[:, 2], atol=1e-5)
+
+    assert colourless(None)
+    assert not colourless([])
 
 
 def test_only_the_head_learns(workspace):
@@ -88,8 +103,8 @@ def test_phases_follow_each_other_with_their_rates(workspace):
         workspace,
         epochs=2,
         phases=[
-            {"layers": "head", "epochs": 3, "lr": 0.01},
-            {"layers": "all", "epochs": None, "lr": 0.001},
+            {"layers": "head", "epochs": 3, "lr": 0.01, "augment": None},
+            {"layers": "all", "epochs": None, "lr": 0.001, "augment": None},
         ],
         scheduler={"name": "ConstantLR", "args": {"factor": 1.0}},
     )

@@ -100,9 +100,9 @@ PLAIN: dict[str, object] = {"epochs": 4}
 INVOLVED: dict[str, object] = {
     "epochs": 2,
     "phases": [
-        {"layers": 3, "epochs": None, "lr": None},
-        {"layers": "head", "epochs": 2, "lr": 0.01},
-        {"layers": "all", "epochs": 1, "lr": None},
+        {"layers": 3, "epochs": None, "lr": None, "augment": None},
+        {"layers": "head", "epochs": 2, "lr": 0.01, "augment": None},
+        {"layers": "all", "epochs": 1, "lr": None, "augment": None},
     ],
     "scheduler": {"name": "ReduceLROnPlateau", "args": {"patience": 0, "factor": 0.5}},
     "mixup": 0.4,
@@ -158,7 +158,7 @@ def test_a_phase_starts_from_the_best_averaged_weights(workspace):
     trainer = new_trainer(settings, some_faces(16))
     fitted = trainer.fit(Checkpoint("first"), "run", lambda epoch, speed: None)
     last = trainer.network.state_dict()["head.last.weight"].clone()
-    trainer.start_phase(Phase(layers=3, epochs=1, lr=None))
+    trainer.start_phase(Phase(layers=3, epochs=1, lr=None, augment=None))
     started = trainer.network.state_dict()
     assert not torch.equal(started["head.last.weight"], last)
     assert all(torch.equal(started[key], fitted.weights[key]) for key in started)

@@ -166,6 +166,7 @@ class Phase(Section):
     )
     epochs: int | None = Field(ge=1, description="passes, at most; null: train.epochs")
     lr: float | None = Field(gt=0, description="highest learning rate; null: train.lr")
+    augment: list[dict[str, Any]] | None = Field(description="null: train.augment")
 
 
 class Scheduler(Section):
@@ -205,11 +206,12 @@ class Train(Section):
     lr: float = Field(gt=0, description="highest learning rate")
     phases: list[Phase] = Field(
         min_length=1,
-        description="one after the other: which layers learn (all, head, or a number: so many of"
-        " the last layers of the backbone with the head), for how long and how fast; null:"
-        " train.epochs, train.lr. Each starts from the best averaged weights of those before."
-        " Where only the head learns, images are not augmented: their features are computed once."
-        " Batch norms keep their statistics, unless all layers learn",
+        description="One after the other: which layers learn (all, head, or a number: so many of"
+        " the last layers of the backbone with the head), for how long, how fast and from images"
+        " changed in which way; null: train.epochs, train.lr, train.augment. Each starts from the"
+        " best averaged weights of the one before, and the best of the last are the model's. Where"
+        " only the head learns, images are not augmented: their features are computed once. Batch"
+        " norms keep their statistics, unless all layers learn",
     )
     members: int = Field(
         ge=1,
@@ -255,8 +257,10 @@ class Train(Section):
         description="years, of the Gaussian over which the frequency is smoothed (LDS)",
     )
     augment: list[dict[str, Any]] = Field(
-        description="random changes to a training image, in this order; also {name: grey, p: 0.1},"
-        " {name: noise, sd: 0.05}"
+        description="random changes to a training image, in this order; also {name: exposure, p:"
+        " 0.2, stops: 1}, {name: gamma, p: 0.2, gamma: 1.5}, {name: grayscale, p: 0.1}, {name:"
+        " gaussian_blur, p: 0.1, sigma: 0.02}, {name: downscale, p: 0.1, factor: 4}, {name:"
+        " gaussian_noise, p: 0.1, sd: 0.1}, {name: jpeg, p: 0.1, quality: 10}"
     )
     mixup: float = Field(ge=0, description="alpha of MixUp; 0: off")
     cutmix: float = Field(ge=0, description="alpha of CutMix; 0: off")

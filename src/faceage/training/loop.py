@@ -63,7 +63,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Fitted:
-    """The best averaged weights, the epoch that they are of, and how the training got there."""
+    """The best averaged weights of the last phase, their epoch, and how the training got there."""
 
     weights: dict[str, Tensor]
     best: Epoch
@@ -97,7 +97,6 @@ class Trainer:
         self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
         self.device = next(network.parameters()).device
         self.dtype = devices.arithmetic(settings.precision, self.device, network)
-        self.transforms = make_transforms(settings.augment)
         self.weights = _weights(train.labels, target, settings)
         self.steps = len(batches(torch.arange(len(train)), settings.batch_size))
         self.history: list[Epoch] = []
@@ -126,7 +125,8 @@ class Trainer:
             self.start_phase(phase, state if reached == number else None)
             while not self._is_over(number, phase):
                 start = time.perf_counter()
-                train_loss = self.train_epoch(len(self.history) + 1, self._done(number) + 1)
+                of_phase = len(self._epochs_of(number)) + 1
+                train_loss = self.train_epoch(len(self.history) + 1, of_phase)
                 seconds = time.perf_counter() - start
                 lr = max(group["lr"] for group in self.optimizer.param_groups)
                 val_loss, val_mae, val_accuracy = self.validate()
@@ -135,16 +135,18 @@ class Trainer:
                     number, len(self.history) + 1, lr, train_loss, val_loss, val_mae, val_accuracy
                 )
                 self.history.append(epoch)
-                if self._best(self.history) is epoch:
+                if self._best(self._epochs_of(number)) is epoch:
                     self.best_weights = self._averaged()
                 checkpoint.save(self._state() | {"run_id": run_id})
                 report(epoch, {"seconds": seconds, "faces_per_second": len(self.train) / seconds})
-        return Fitted(self.best_weights, self._best(self.history), self.history)
+        last = self._epochs_of(len(self.settings.phases))
+        return Fitted(self.best_weights, self._best(last), self.history)
 
     def start_phase(self, phase: Phase, state: State | None = None) -> None:
         """Choose what learns, and make its inputs, optimiser, scheduler and averaged weights.
 
-        It starts from the best averaged weights of the phases before.
+        It starts from the best averaged weights of the phase before, and chooses a best of its own:
+        a phase on other images or labels may end with another error than one that was easier.
 
         Parameters
         ----------
@@ -156,6 +158,8 @@ class Trainer:
             self.network.load_state_dict(self.best_weights)
         settings = self.settings
         self.module = freeze(self.network, phase)
+        chosen = settings.augment if phase.augment is None else phase.augment
+        self.transforms = make_transforms(chosen)
         self.features: Tensor | None = None
         self.val_features: Tensor | None = None
         if phase.layers == "head":
@@ -269,13 +273,13 @@ class Trainer:
             return min(epochs, key=lambda epoch: epoch.val_mae)
         return max(epochs, key=lambda epoch: epoch.val_accuracy)
 
-    def _done(self, number: int) -> int:
+    def _epochs_of(self, number: int) -> list[Epoch]:
         """Finished epochs of a phase."""
-        return sum(epoch.phase == number for epoch in self.history)
+        return [epoch for epoch in self.history if epoch.phase == number]
 
     def _is_over(self, number: int, phase: Phase) -> bool:
         """Whether the phase has had its epochs, or `patience` of them without a better one."""
-        done = [epoch for epoch in self.history if epoch.phase == number]
+        done = self._epochs_of(number)
         if not done:
             return False
         waited = done[-1].epoch - self._best(done).epoch
