@@ -40,10 +40,11 @@ class Sample(Section):
 
 
 class Csv(Section):
-    """The tables of labels, of the layout `csv` above all."""
+    """The table; name and label are columns of it."""
 
     file: str | None = Field(
-        description="null: the only one with these columns; or its name; or a pattern of several",
+        description="null: the only one with these columns; or its name; or a pattern of several:"
+        ' "*.csv"',
         min_length=1,
     )
     name: str = Field(min_length=1, description="file names")
