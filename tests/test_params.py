@@ -152,8 +152,8 @@ def test_faults_are_named(workspace, edits, message):
         (
             {"train.augment": [{"name": "flop"}]},
             "train.augment.0.name is 'flop', and it should be 'flip', 'affine', 'jitter', 'erase',"
-            " 'exposure', 'gamma', 'grayscale', 'gaussian_blur', 'downscale', 'gaussian_noise' or 'jpeg'"
-            " (did you mean flip?)",
+            " 'exposure', 'gamma', 'grayscale', 'gaussian_blur', 'downscale', 'gaussian_noise' or"
+            " 'jpeg' (did you mean flip?)",
         ),
         ({"train.augment": [{"p": 1}]}, "train.augment.0.name is None, and it should be 'flip'"),
     ],
