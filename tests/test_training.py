@@ -210,6 +210,8 @@ def test_the_fingerprint_follows_parameters_and_files(workspace):
     assert before == fingerprint("train", params.load(params.TrainParams))
     edit_params({"evaluate.bootstrap": 500})
     assert before == fingerprint("train", params.load(params.TrainParams))
+    edit_params({"tracking": False})  # what to do when the MLflow server has gone in mid-training
+    assert before == fingerprint("train", params.load(params.TrainParams))
     edit_params({"train.lr": 0.5})
     changed = fingerprint("train", params.load(params.TrainParams))
     (workspace / "data/faces.parquet").write_bytes(b"four")
