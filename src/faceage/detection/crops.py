@@ -42,7 +42,7 @@ def find(picture: Image.Image, mode: str, side: int) -> list[Crop]:
     if mode == "auto" and _is_aligned(picture, faces):
         return [_whole(picture, side)]
     return [
-        Crop(_rounded(face), aligned(picture, face.left_eye, face.right_eye, side))
+        Crop(_rounded(face), aligned(picture, (face.left_eye, face.right_eye, face.mouth), side))
         for face in faces
     ]
 

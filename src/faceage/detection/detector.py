@@ -34,17 +34,21 @@ MESH_SIDE, MESH_SCALE, MESH_MIN = 192, 1.5, 0.5
 # Landmarks of the mesh around the eye that is left, and right, in the picture.
 LEFT_EYE = [33, 7, 163, 144, 145, 153, 154, 155, 133, 246, 161, 160, 159, 158, 157, 173]
 RIGHT_EYE = [263, 249, 390, 373, 374, 380, 381, 382, 362, 466, 388, 387, 386, 385, 384, 398]
+# Those of the outer line of the lips.
+MOUTH = [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409]
+MARKS = (LEFT_EYE, RIGHT_EYE, MOUTH)
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a picture, in its pixels: box (x, y, w, h), eye centres, the left one in the
-    picture first, and how sure the detector is, 0 to 1.
+    """A face in a picture, in its pixels: box (x, y, w, h), centres of the eyes, the left one in
+    the picture first, and of the lips, and how sure the detector is, 0 to 1.
     """
 
     box: tuple[float, float, float, float]
     left_eye: Point
     right_eye: Point
+    mouth: Point
     score: float
 
 
@@ -100,13 +104,14 @@ def _in_view(picture: Image.Image, view: View) -> list[Face]:
         numbers = regressors[cell].reshape(-1, 2)  # centre, size, six landmarks, from the cell
         centre, size_of_box = numbers[0] + centres[cell], numbers[1]
         corner = (centre - size_of_box / 2) / scale + (left, top)
-        eyes = (numbers[2:4] + centres[cell]) / scale + (left, top)
+        marks = (numbers[2:6] + centres[cell]) / scale + (left, top)  # eyes, nose, mouth
         width, height = size_of_box / scale
         found.append(
             Face(
                 (float(corner[0]), float(corner[1]), float(width), float(height)),
-                (float(eyes[0, 0]), float(eyes[0, 1])),
-                (float(eyes[1, 0]), float(eyes[1, 1])),
+                _point(marks[0]),
+                _point(marks[1]),
+                _point(marks[3]),
                 float(scores[cell]),
             )
         )
@@ -131,7 +136,7 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def _refined(picture: Image.Image, face: Face) -> Face | None:
-    """The face with the eyes where the mesh sees them; None if the mesh sees no face."""
+    """The face with eyes and lips where the mesh sees them; None if the mesh sees no face."""
     (x, y, width, height), (x1, y1), (x2, y2) = face.box, face.left_eye, face.right_eye
     side = MESH_SCALE * max(width, height)
     angle = math.atan2(y2 - y1, x2 - x1)
@@ -142,10 +147,12 @@ def _refined(picture: Image.Image, face: Face) -> Face | None:
     if 1 / (1 + math.exp(-float(logit.ravel()[0]))) < MESH_MIN:
         return None
     landmarks = view.to_picture(numbers.reshape(-1, 3)[:, :2])
-    left, right = (landmarks[eye].mean(axis=0) for eye in (LEFT_EYE, RIGHT_EYE))
-    return Face(
-        face.box, (float(left[0]), float(left[1])), (float(right[0]), float(right[1])), face.score
-    )
+    left, right, mouth = (_point(landmarks[mark].mean(axis=0)) for mark in MARKS)
+    return Face(face.box, left, right, mouth, face.score)
+
+
+def _point(place: np.ndarray) -> Point:
+    return float(place[0]), float(place[1])
 
 
 def _run(model: str, pixels: np.ndarray) -> list[np.ndarray]:
