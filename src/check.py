@@ -2,17 +2,18 @@
 
     python src/check.py
 
-Reads  params.yaml and what it points to: the data source, the model's name, the weights, the model
-       of identities
+Reads  params.yaml and what it points to: the sources, a published split, the model's name, the
+       weights, the model of identities
 Writes data/checked.txt, always the same: the other stages wait for it, and rerun only for reasons
        of their own
 """
 
 from pathlib import Path
 
+from faceage.core import tables
 from faceage.core.outputs import atomic_write
 from faceage.core.params import Params, load
-from faceage.core.script import run
+from faceage.core.script import UserError, run
 from faceage.data import identities, sources
 from faceage.data.readers import registry
 from faceage.networks import age_network, targets
@@ -26,16 +27,22 @@ def main() -> None:
     params = load(Params)
     targets.check(params.target, params.train.reweight)
     make_transforms(params.train.augment)
+    for number, phase in enumerate(params.train.phases):
+        make_transforms(phase.augment or [], f"train.phases.{number}.augment")
     outputs = 1 + AUXILIARY if params.target.gender or params.target.race else 1
     architecture = age_network.resolve(params.model, params.train, params.target, outputs)
     network = age_network.build(architecture, params.weights)
     optimizer = make_optimizer(network, params.train, params.train.lr)
     make_scheduler(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
-    registry.known(params.data.layout)
-    if Path(params.data.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
-        with sources.open_source(params.data.source):
-            pass
+    for place in (params.data, *params.external.values()):
+        registry.known(place.layout)
+        if Path(place.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
+            with sources.open_source(place.source):
+                pass
+    split = Path(params.split.source)
+    if split != tables.FACES and not split.is_file():  # the faces are yet to be ingested
+        raise UserError(f"split.source: there is no file {split}; {tables.FACES}: a split is drawn")
     with atomic_write("data/checked.txt") as part:
         part.write_text("params.yaml has been found sound by src/check.py\n")
 

@@ -156,6 +156,15 @@ def test_faults_are_named(workspace, edits, message):
             " 'jpeg' (did you mean flip?)",
         ),
         ({"train.augment": [{"p": 1}]}, "train.augment.0.name is None, and it should be 'flip'"),
+        (
+            {
+                "train.phases": [
+                    dict.fromkeys(("epochs", "lr"))
+                    | {"layers": "all", "augment": [{"name": "flip"}]}
+                ]
+            },
+            "train.phases.0.augment.0.p is missing",
+        ),
     ],
 )
 def test_what_is_not_in_its_registry_is_refused_by_the_first_stage(workspace, edits, message):

@@ -236,8 +236,14 @@ def _name(kind: type[Transform]) -> str:
 TRANSFORMS = {_name(kind): kind for kind in Transform.__subclasses__()}
 
 
-def make_transforms(entries: Sequence[dict[str, Any]]) -> list[Transform]:
-    """The transforms of `train.augment`, each a name and the fields of its class.
+def make_transforms(
+    entries: Sequence[dict[str, Any]], at: str = "train.augment"
+) -> list[Transform]:
+    """The transforms of `train.augment` or of a phase, each a name and the fields of its class.
+
+    Parameters
+    ----------
+    at : the dotted key that they stand under, for messages
 
     Raises
     ------
@@ -246,7 +252,7 @@ def make_transforms(entries: Sequence[dict[str, Any]]) -> list[Transform]:
     """
     transforms = []
     for number, entry in enumerate(entries):
-        key = f"train.augment.{number}"
+        key = f"{at}.{number}"
         require_known(f"{key}.name", entry.get("name"), TRANSFORMS)
         kind = TRANSFORMS[entry["name"]]
         fields = {name: value for name, value in entry.items() if name != "name"}
