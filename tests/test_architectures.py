@@ -48,7 +48,7 @@ SIDE = 64  # of the faces in pixels
 COUNTS = {"train": 8, "val": 12, "test": 12}
 # One step of training, at the size that the network has of its own.
 SMALL = {
-    "train.px": None,
+    "train.img_size": None,
     "train.epochs": 1,
     "train.batch_size": 8,
     "train.warmup_epochs": 0,

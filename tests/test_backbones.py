@@ -20,7 +20,7 @@ from faceage.networks import age_network, saved_model
 
 
 def resolve(model: str) -> age_network.Architecture:
-    edit_params({"train.px": None})
+    edit_params({"train.img_size": None})
     settings = params.load(params.TrainParams)
     return age_network.resolve(model, settings.train, settings.target, outputs=1)
 
