@@ -14,6 +14,7 @@ from faceage.core import tables
 from faceage.core.outputs import atomic_write
 from faceage.core.params import Params, load
 from faceage.core.script import UserError, run
+from faceage.core.settings import Data, External
 from faceage.data import identities, sources
 from faceage.data.readers import registry
 from faceage.networks import age_network, targets
@@ -35,7 +36,8 @@ def main() -> None:
     optimizer = make_optimizer(network, params.train, params.train.lr)
     make_scheduler(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
-    for place in (params.data, *params.external.values()):
+    places: list[Data | External] = [params.data, *params.external.values()]
+    for place in places:
         registry.known(place.layout)
         if Path(place.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
             with sources.open_source(place.source):
