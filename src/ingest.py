@@ -23,6 +23,7 @@ def main() -> None:
     data = params.data
     with open_source(data.source) as source:
         reader = registry.choose(source, data, params.groupings)
+        print(f"layout {reader.layout}: {reader.share:.1%} of the images are labelled")
         print(registry.in_words(reader))
         found = collect(source, reader, data)
         tables.write_faces(ingestion.rows(source, found.kept, found.clusters))

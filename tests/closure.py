@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def required_packages(script: Path) -> set[str]:
     return {re.sub("[-_.]+", "-", name).lower() for name in packages}
 
 
+@cache
 def _imported_names(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -44,6 +46,7 @@ def _imported_names(path: Path) -> set[str]:
     return names
 
 
+@cache
 def _files(name: str) -> list[Path]:
     """Project files that importing the dotted `name` executes: the module and its packages."""
     parts = name.split(".")

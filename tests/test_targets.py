@@ -68,8 +68,8 @@ def test_decoding_is_the_inverse_of_encoding(name):
 
 def test_decoding_classes_is_the_inverse_of_encoding_them():
     target = fitted("classification")
-    boundaries, found = target.classes(perfect(target))
-    assert boundaries == [18, 41, 61]
+    grouping, found = target.classes(perfect(target))
+    assert grouping == "age_group"
     assert found.tolist() == [0, 0, 0, 1, 2, 3, 3]
     centres = torch.tensor([20 / 3, 20 / 3, 20 / 3, 30, 41, 77, 77])
     assert torch.allclose(target.age(perfect(target)), centres, atol=1e-4)

@@ -145,7 +145,9 @@ class Trainer:
     def start_phase(self, phase: Phase, state: State | None = None) -> None:
         """Choose what learns, and make its inputs, optimiser, scheduler and averaged weights.
 
-        It starts from the best averaged weights of the phase before, and chooses a best of its own:
+        It starts from the best averaged weights of the phase before, those that a training without
+        it would have ended with (benchmarks/phase_start.md: on drawn faces neither better nor worse
+        than the last weights by more than seeds differ), and chooses a best of its own:
         a phase on other images or labels may end with another error than one that was easier.
 
         Parameters
