@@ -104,7 +104,8 @@ def coverage(there: pd.DataFrame, calibration: Calibration) -> dict[str, Number]
     low, high = _bands(there)
     exact = there["age"].notna().to_numpy()
     # An exact age is to lie inside; of a band, which ends just before the next year, any part.
-    meets = intervals["low"].to_numpy() <= np.where(exact, low, high + 1)
+    start = intervals["low"].to_numpy()
+    meets = np.where(exact, start <= low, start < high + 1)
     meets &= intervals["high"].to_numpy() >= low
     known = intervals["low"].notna().to_numpy()
     width = (intervals["high"] - intervals["low"]).mean()
@@ -132,7 +133,7 @@ def recalibrated(
     """
     if not SMALLEST_CALIBRATION <= size < len(there):
         raise ValueError(
-            f"from {SMALLEST_CALIBRATION} to {len(there) - 1} of the faces can be taken"
+            f"take at least {SMALLEST_CALIBRATION} of the {len(there)} faces, and leave some"
         )
     sample = there.sample(size, random_state=seed)
     rest = there.drop(sample.index).reset_index(drop=True)
