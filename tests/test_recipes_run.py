@@ -66,7 +66,8 @@ def configure(name: str, laid_out: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out, monkeypatch):
     configure(name, laid_out)
-    monkeypatch.setattr(themes, "DPI", 50)  # nobody looks at these figures
+    for resolution in ("DPI", "PHOTOGRAPHS_DPI"):
+        monkeypatch.setattr(themes, resolution, 20)  # nobody looks at these figures
     (workspace / "data").mkdir()
     (workspace / "data/checked.txt").touch()
     for stage in (ingest, split, label_issues, train, evaluate, explain, report):

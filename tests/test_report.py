@@ -155,6 +155,7 @@ def test_banner_and_titles_say_that_faces_are_synthetic(html, card):
 
 def test_real_faces_are_not_called_synthetic(tmp_path, monkeypatch):
     monkeypatch.setattr(themes, "DPI", 50)  # for speed
+    monkeypatch.setattr(themes, "PHOTOGRAPHS_DPI", 25)
     shown = make(tmp_path, monkeypatch, faces=60, test=8, synthetic=False)
     card = (tmp_path / "reports/model_card.md").read_text()
     visible = re.sub(r"base64,[\w+/=]*", "", shown)
@@ -230,6 +231,7 @@ SAID = {
 @pytest.mark.parametrize("name", MEAGRE)
 def test_meagre_inputs_end_well_and_say_what_is_missing(name, html, tmp_path, monkeypatch):
     monkeypatch.setattr(themes, "DPI", 50)  # for speed
+    monkeypatch.setattr(themes, "PHOTOGRAPHS_DPI", 25)
     shown = make(tmp_path, monkeypatch, **MEAGRE[name])
     card = (tmp_path / "reports/model_card.md").read_text()
     for note in SAID[name]:

@@ -10,6 +10,7 @@ from faceage.reporting import figures, themes
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(themes, "DPI", 50)
+    monkeypatch.setattr(themes, "PHOTOGRAPHS_DPI", 25)
 
 
 @pytest.fixture
