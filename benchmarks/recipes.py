@@ -12,9 +12,7 @@ these are measured, and the other rows stay. benchmarks/recipes.yaml has the bud
 import argparse
 import io
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ import yaml
 
 from faceage.core import repository
 from faceage.core.script import UserError, run
-from faceage.experiments import runs
+from faceage.experiments import queue, runs
 
 HERE = Path(__file__).parent
 STAND_IN = "tf_efficientnet_lite0"
@@ -73,7 +71,7 @@ def main() -> None:
         if entry["stand_in"] and _own_backbone(name) != STAND_IN:
             wanted[name + OWN] = [*_options(SHORT), "train"]
 
-    work_off(wanted)
+    queue.work_off({name: command(name, options) for name, options in wanted.items()})
     found = {name: measured(name, chosen) for name in chosen}
     before = json.loads((HERE / "recipes.json").read_text())
     rows = {name: found.get(name) or before[name] for name in budget}
@@ -86,28 +84,10 @@ def main() -> None:
     page.write_text(text)
 
 
-def work_off(wanted: dict[str, list[str]]) -> None:
-    """Bring every experiment about, one after the other, the short ones of a backbone last.
-
-    wanted: options of `dvc exp run` by name, those of the recipe excepted
-    """
-    done, waiting = _experiments(), _queue()
-    for name, options in wanted.items():
-        if name in done or waiting.get(name) in ("Queued", "Running"):
-            continue
-        if name in waiting:  # it failed or was killed
-            _dvc("queue", "remove", name)
-        recipe = name.removesuffix(OWN)
-        # The name that comes last wins.
-        command = [sys.executable, "src/recipe.py", recipe, "-n", name, "--queue", *options]
-        subprocess.run(command, check=True)
-    while missing := [name for name in wanted if name not in _experiments()]:
-        states = _queue()
-        if failed := [name for name in missing if states.get(name) == "Failed"]:
-            raise UserError(f"{failed[0]} failed; `dvc queue logs {failed[0]}` says why")
-        if "Running" not in states.values():
-            _dvc("queue", "start")
-        time.sleep(20)
+def command(name: str, options: list[str]) -> list[str]:
+    """What queues a recipe under a name; the name that comes last wins."""
+    recipe = name.removesuffix(OWN)
+    return [sys.executable, "src/recipe.py", recipe, "-n", name, "--queue", *options]
 
 
 def _own_backbone(name: str) -> str:
@@ -117,22 +97,6 @@ def _own_backbone(name: str) -> str:
 
 def _options(change: dict[str, Any]) -> list[str]:
     return [part for key, value in change.items() for part in ("-S", f"{key}={value}")]
-
-
-def _experiments() -> set[str]:
-    """Names of the finished experiments of this commit."""
-    return set(_dvc("exp", "list", "--name-only").split())
-
-
-def _queue() -> dict[str, str]:
-    """State of each named task: Queued, Running, Failed or Success."""
-    rows = [line.split() for line in _dvc("queue", "status").splitlines()[1:]]
-    return {row[1]: row[-1] for row in rows if len(row) >= 4}
-
-
-def _dvc(*arguments: str) -> str:
-    command = ["dvc", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def measured(name: str, budget: dict[str, dict[str, Any]]) -> dict[str, Any]:

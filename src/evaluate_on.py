@@ -9,7 +9,6 @@ Writes reports/external/NAME.json with --name; prints the same in words
 """
 
 import argparse
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pandas as pd
 import torch
 
 from faceage.core import tables
+from faceage.core.faults import closest
 from faceage.core.hashing import sha256
 from faceage.core.outputs import write_json
 from faceage.core.params import ExternalParams, load
@@ -88,8 +88,8 @@ def arguments() -> argparse.Namespace:
 def named(params: ExternalParams, name: str) -> External:
     """The entry of `external` with this name."""
     if name not in params.external:
-        close = difflib.get_close_matches(name, params.external, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(params.external)}"
+        close = closest(name, params.external)
+        hint = f"did you mean {close}?" if close else f"it has {', '.join(params.external)}"
         raise UserError(f"external in params.yaml has no {name}; {hint}")
     return params.external[name]
 

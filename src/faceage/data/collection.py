@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from faceage.core.settings import Data
 from faceage.data import conflicts, ingest_cache, ingestion
 from faceage.data.conflicts import Conflict
-from faceage.data.ingest_cache import IngestCache
 from faceage.data.ingestion import Candidate, Clusters, Rejected
 from faceage.data.readers.base import Reader
 from faceage.data.sources import Source
@@ -19,7 +18,6 @@ class Collection:
     clusters: Clusters
     rejected: list[Rejected]
     conflicts: list[Conflict]
-    cache: IngestCache
 
 
 def collect(source: Source, reader: Reader, data: Data, bands: bool = False) -> Collection:
@@ -50,5 +48,4 @@ def collect(source: Source, reader: Reader, data: Data, bands: bool = False) -> 
         clusters=ingestion.cluster(resolved.kept, cache.near, data.identity.similarity),
         rejected=sorted(rejected),
         conflicts=sorted(copies.conflicts + resolved.conflicts),
-        cache=cache,
     )

@@ -76,22 +76,17 @@ def against_home(there: pd.DataFrame, home: pd.DataFrame, count: int, seed: int)
     The faces are others, so each set is resampled by clusters on its own. mae_standardised: MAE
     there if the ages were mixed as at home (direct standardisation, see `subgroups`).
     """
-    absolute = {
-        name: (table["predicted"] - table["age"]).abs().reset_index(drop=True)
-        for name, table in {"there": there, "home": home}.items()
-    }
+    errors = [(table["predicted"] - table["age"]).abs().to_numpy() for table in (there, home)]
     draws = [
-        Resamples(table["cluster"].reset_index(drop=True), count, seed + number).means(errors)
-        for number, (table, errors) in enumerate(
-            [(there, absolute["there"]), (home, absolute["home"])]
-        )
+        Resamples(table["cluster"].reset_index(drop=True), count, seed + number).means(absolute)
+        for number, (table, absolute) in enumerate(zip((there, home), errors, strict=True))
     ]
     low, high = interval(draws[0] - draws[1])
-    aged = pd.DataFrame({"age": there["age"].to_numpy(dtype=float), "absolute": absolute["there"]})
-    mae_home = float(absolute["home"].mean())
+    aged = pd.DataFrame({"age": there["age"].to_numpy(dtype=float), "absolute": errors[0]})
+    mae_there, mae_home = (float(absolute.mean()) for absolute in errors)
     return {
         "mae_home": mae_home,
-        "difference": float(absolute["there"].mean()) - mae_home,
+        "difference": mae_there - mae_home,
         "difference_low": low,
         "difference_high": high,
         "mae_standardised": age_standardised_mae(aged, home["age"].astype(float)),
