@@ -31,7 +31,7 @@ from faceage.data.sources import open_source
 from faceage.evaluation import external
 from faceage.evaluation.conformal import Calibration
 from faceage.evaluation.external_text import in_words
-from faceage.networks import devices, faces, saved_model
+from faceage.networks import default_model, devices, faces, saved_model
 from faceage.networks.forward import predict
 
 
@@ -40,12 +40,13 @@ def main() -> None:
     params = load(ExternalParams)
     asked = arguments()
     entry = named(params, asked.name) if asked.name else on_the_command_line(asked)
-    about = saved_model.describe(asked.model)
-    measured = saved_model.describe_evaluation(asked.model) or {}
+    folder = saved_model.FOLDER if asked.name else asked.model or default_model.folder()
+    about = saved_model.describe(folder)
+    measured = saved_model.describe_evaluation(folder) or {}
     home = Home.of(about)
 
     data = params.data.model_copy(update=entry.model_dump())
-    found = read(data, params, home, about["side"], asked.model)
+    found = read(data, params, home, about["side"], folder)
     content: dict[str, Any] = {"source": entry.source} | found.counts
     intervals = measured.get("intervals")
     calibration = Calibration.from_dict(intervals) if intervals else None
@@ -72,7 +73,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--name", help="an entry of `external` in params.yaml, instead of a source")
     parser.add_argument("--layout", default="auto", help="where the labels are: see docs/data.md")
     parser.add_argument("--align", choices=("never", "auto", "always"), default="auto")
-    parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
+    parser.add_argument("--model", type=Path, help=default_model.HELP)
     parser.add_argument(
         "--calibrate",
         type=int,

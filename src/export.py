@@ -2,6 +2,7 @@
 
     python src/export.py --format onnx           export/model.onnx
     python src/export.py --format onnx --int8    and export/model_int8.onnx
+    python src/export.py --format safetensors    export/model/, a model folder in half precision
 
 Reads  models/; data/faces.parquet and data/split.csv, if there, to scale the 8 bits and to compare
        on 500 test faces
@@ -27,6 +28,7 @@ from faceage.networks import faces, saved_model
 
 COMPARED = 500  # test faces
 SCALED_BY = 200  # validation faces
+HALF = Path("export/model")
 FLOAT, INT8 = "ONNX", "ONNX, 8 bits"
 
 
@@ -49,20 +51,40 @@ LIMITS = {
 
 
 def main() -> None:
-    """Export, quantise if asked, compare where there are faces and keep what agrees."""
+    """Write what is asked for, and compare it with the model where there are faces."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--format", choices=("onnx",), required=True)
+    parser.add_argument("--format", choices=("onnx", "safetensors"), required=True)
     parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
     parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
-    parser.add_argument("--out", type=Path, default=onnx_predictor.FILE, metavar="FILE")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="file, or folder of safetensors")
     asked = parser.parse_args()
-    predictor = TorchPredictor(asked.model)
-    onnx_export.export(predictor, asked.out)
-    written = {FLOAT: asked.out}
-    print(f"wrote {asked.out}")
-    if asked.int8:
-        written[INT8] = asked.out.with_stem(f"{asked.out.stem}_int8")
-        onnx_export.quantise(asked.out, written[INT8], read("val", SCALED_BY, predictor.side)[0])
+    if asked.format == "onnx":
+        to_onnx(asked.model, asked.out or onnx_predictor.FILE, asked.int8)
+    else:
+        to_half_precision(asked.model, asked.out or HALF)
+
+
+def to_half_precision(folder: Path, out: Path) -> None:
+    """Copy a model folder, its weights in 16 bits, and say how far its ages have moved."""
+    if out.resolve() == folder.resolve():
+        raise UserError(f"--out is the model itself, {folder}; name another folder")
+    saved_model.write_half(folder, out)
+    print(f"wrote {out}, {(out / saved_model.WEIGHTS).stat().st_size / 1e6:.1f} MB of weights")
+    if tables.FACES.exists() and tables.SPLIT.exists():
+        predictor = TorchPredictor(folder)
+        faces_, ages = read("test", COMPARED, predictor.side)
+        compare({"PyTorch": predictor, "half precision": TorchPredictor(out)}, faces_, ages)
+
+
+def to_onnx(folder: Path, out: Path, int8: bool) -> None:
+    """Write a graph, and one in 8 bits if asked; keep what agrees with PyTorch."""
+    predictor = TorchPredictor(folder)
+    onnx_export.export(predictor, out)
+    written = {FLOAT: out}
+    print(f"wrote {out}")
+    if int8:
+        written[INT8] = out.with_stem(f"{out.stem}_int8")
+        onnx_export.quantise(out, written[INT8], read("val", SCALED_BY, predictor.side)[0])
         print(f"wrote {written[INT8]}")
     if tables.FACES.exists() and tables.SPLIT.exists():
         models: dict[str, Predictor] = {"PyTorch": predictor}

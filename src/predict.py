@@ -21,7 +21,7 @@ from faceage.detection import crops
 from faceage.inference import batch_prediction, image_files, row_writers
 from faceage.inference.predictions import Predictor
 from faceage.inference.torch_predictor import TorchPredictor
-from faceage.networks import saved_model
+from faceage.networks import default_model
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     files = list(image_files.find(asked.paths))
     if not files:
         raise UserError(f"there is no image file in {', '.join(asked.paths)}")
-    predictor = load(asked.runtime, asked.model)
+    predictor = load(asked.runtime, asked.model or default_model.folder())
     find = partial(crops.find, mode=asked.detect, side=predictor.side)
     failed = 0
     with writer(asked) as out:
@@ -62,8 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--model",
         type=Path,
-        default=saved_model.FOLDER,
-        help="folder of a model, or with --runtime onnx an .onnx file, which needs no folder",
+        help=f"{default_model.HELP}; with --runtime onnx also an .onnx file, which needs no folder",
     )
     return parser.parse_args()
 

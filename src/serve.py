@@ -16,7 +16,7 @@ from faceage.core.script import UserError, run
 from faceage.inference.serving import model_info
 from faceage.inference.serving.app import create
 from faceage.inference.torch_predictor import TorchPredictor
-from faceage.networks import saved_model
+from faceage.networks import default_model
 
 CONNECTIONS = 512  # below the 1,024 files that a process may usually have open
 
@@ -27,7 +27,8 @@ def main() -> None:
     listening = listen(asked.host, asked.port)
     # Half of the cores for the model; what decodes pictures and finds faces has the other half.
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
-    app = create(TorchPredictor(asked.model), model_info.describe(asked.model))
+    folder = asked.model or default_model.folder()
+    app = create(TorchPredictor(folder), model_info.describe(folder))
     settings = uvicorn.Config(
         app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=3
     )
@@ -42,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable by others too")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
-    parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
+    parser.add_argument("--model", type=Path, help=default_model.HELP)
     return parser.parse_args()
 
 

@@ -349,8 +349,9 @@ class Params(Section):
     )
     weights: str = Field(
         min_length=1,
-        description="imagenet: timm's pretrained weights, downloaded once; none: from scratch; or"
-        " the path of a .safetensors file with the backbone's weights in timm's key names",
+        description="imagenet: timm's pretrained weights, downloaded once; pretrained: those of the"
+        " model in pretrained/, of the same backbone; none: from scratch; or the path of a"
+        " .safetensors file with the backbone's weights in timm's key names or of a model of ours",
     )
     tracking: bool = Field(description="off: log nothing to MLflow")
     promote: bool = Field(

@@ -9,6 +9,7 @@ import huggingface_hub
 import timm
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from timm.models import (
     PretrainedCfg,
     get_arch_pretrained_cfgs,
@@ -29,6 +30,8 @@ ALTERNATIVES = (
     " names, or none to start from scratch"
 )
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
+PRETRAINED = Path("pretrained/model.safetensors")  # comes with the repository
+OWN_PREFIX = "members.0.backbone."  # of the names in a model.safetensors of this project
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def with_weights(
     ----------
     name : of the backbone in timm's registry
     source : the name whose weights `imagenet` means, see `Known`
-    weights : `imagenet` or the path of a .safetensors file
+    weights : `imagenet`, `pretrained` or the path of a .safetensors file
     arguments : of timm, for building it
 
     Raises
@@ -141,8 +144,10 @@ def with_weights(
     if weights == "imagenet":
         _require_download(source)
     else:
-        source, path = name, _path(weights)
-        _require_complete(name, path, backbone)
+        path = _path(str(PRETRAINED) if weights == "pretrained" else weights)
+        if _require_complete(name, path, backbone):
+            return _with_own(backbone, path)
+        source = name
         overlay = {"file": str(path), "custom_load": False}
     try:
         return timm.create_model(
@@ -154,8 +159,25 @@ def with_weights(
         ) from None
 
 
-def _require_complete(name: str, path: Path, backbone: nn.Module) -> None:
-    """Raise a `UserError` unless the file is there and has all of the backbone's tensors."""
+def _with_own(backbone: nn.Module, path: Path) -> nn.Module:
+    """Fill a backbone from a model of this project, the first member of an ensemble."""
+    tensors = {
+        name.removeprefix(OWN_PREFIX): tensor
+        for name, tensor in load_file(path).items()
+        if name.startswith(OWN_PREFIX)
+    }
+    backbone.load_state_dict(tensors)
+    return backbone
+
+
+def _require_complete(name: str, path: Path, backbone: nn.Module) -> bool:
+    """Whether the file is of a model of this project, and not in timm's own key names.
+
+    Raises
+    ------
+    UserError
+        If it is not there or lacks tensors of the backbone.
+    """
     if not path.is_file():
         raise UserError(f"weights: there is no file {path}; {ALTERNATIVES}")
     try:
@@ -165,12 +187,15 @@ def _require_complete(name: str, path: Path, backbone: nn.Module) -> None:
         raise UserError(
             f"weights: {path} is no safetensors file ({error}); {ALTERNATIVES}"
         ) from None
-    missing = [key for key in backbone.state_dict() if key not in present]
+    own = any(key.startswith(OWN_PREFIX) for key in present)
+    prefix = OWN_PREFIX if own else ""
+    missing = [key for key in backbone.state_dict() if prefix + key not in present]
     if missing:
         raise UserError(
             f"weights: {path} does not fit {name}: it lacks {len(missing)} of its"
             f" {len(backbone.state_dict())} tensors ({missing[0]}, ...); {ALTERNATIVES}"
         )
+    return own
 
 
 def _require_download(model: str) -> None:

@@ -21,6 +21,7 @@ from faceage.networks.age_network import Architecture, Model, build
 from faceage.networks.targets import Target
 
 FOLDER = Path("models")
+PRETRAINED = Path("pretrained")  # the model that comes with the repository
 WEIGHTS, ABOUT, EVALUATION = "model.safetensors", "model.json", "evaluation.json"
 RETRAIN = "train it again: dvc repro -f train"
 REEVALUATE = "measure the model again: dvc repro -f evaluate"
@@ -58,6 +59,11 @@ def save_evaluation(fingerprint: str, intervals: dict[str, Any], test: dict[str,
     write_json(FOLDER / EVALUATION, content)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether a folder holds a model, whole or not."""
+    return (folder / ABOUT).is_file()
+
+
 def describe(folder: Path = FOLDER) -> dict[str, Any]:
     """Content of model.json.
 
@@ -66,10 +72,9 @@ def describe(folder: Path = FOLDER) -> dict[str, Any]:
     UserError
         If there is none or it cannot be read.
     """
-    path = folder / ABOUT
-    if not path.is_file():
-        raise UserError(f"there is no model at {folder}: {path.name} is missing; {RETRAIN}")
-    return _read(path, RETRAIN)
+    if not is_there(folder):
+        raise UserError(f"there is no model at {folder}: {ABOUT} is missing; {RETRAIN}")
+    return _read(folder / ABOUT, RETRAIN)
 
 
 def describe_evaluation(folder: Path = FOLDER) -> dict[str, Any] | None:
@@ -106,6 +111,31 @@ def load(folder: Path = FOLDER) -> tuple[Model, Target]:
     except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
         raise UserError(f"{folder} holds no whole model ({error}); {RETRAIN}") from None
     return model.eval(), target
+
+
+def write_half(source: Path, destination: Path) -> None:
+    """Copy a model folder with its weights in half precision, which halves the file.
+
+    Matrices and kernels alone: what norms and biases take is little, and the variances of norms
+    may lie outside of what 16 bits hold. Loaded again everything is float32.
+
+    Raises
+    ------
+    UserError
+        If the source holds no whole model.
+    """
+    load(source)
+    evaluation = describe_evaluation(source)
+    tensors = {
+        name: tensor.half() if tensor.ndim > 1 else tensor
+        for name, tensor in load_file(source / WEIGHTS).items()
+    }
+    destination.mkdir(parents=True, exist_ok=True)
+    with atomic_write(destination / WEIGHTS) as part:
+        save_file(tensors, part)
+    write_json(destination / ABOUT, describe(source))
+    if evaluation:
+        write_json(destination / EVALUATION, evaluation)
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
