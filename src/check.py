@@ -5,7 +5,7 @@
 Reads  params.yaml and what it points to: the sources, a published split, the model's name, the
        weights, the model of identities
 Writes data/checked.txt, always the same: the other stages wait for it, and rerun only for reasons
-       of their own
+       of their own; reports/external/names.yaml, what the sources of `external` are called
 """
 
 from pathlib import Path
@@ -45,6 +45,7 @@ def main() -> None:
     split = Path(params.split.source)
     if split != tables.FACES and not split.is_file():  # the faces are yet to be ingested
         raise UserError(f"split.source: there is no file {split}; {tables.FACES}: a split is drawn")
+    tables.write_external_names(params.external)
     with atomic_write("data/checked.txt") as part:
         part.write_text("params.yaml has been found sound by src/check.py\n")
 

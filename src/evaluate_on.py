@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ValidationError
+from torch import Tensor
 
 from faceage.core import tables
-from faceage.core.faults import closest
+from faceage.core.faults import closest, in_words
 from faceage.core.hashing import sha256
 from faceage.core.outputs import write_json
 from faceage.core.params import ExternalParams, load
@@ -28,11 +30,11 @@ from faceage.data import ingestion, shared
 from faceage.data.collection import collect
 from faceage.data.readers import registry
 from faceage.data.sources import open_source
-from faceage.evaluation import external
+from faceage.evaluation import external, external_text
 from faceage.evaluation.conformal import Calibration
-from faceage.evaluation.external_text import in_words
 from faceage.networks import default_model, devices, faces, saved_model
 from faceage.networks.forward import predict
+from faceage.networks.targets import Target
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
     measured = saved_model.describe_evaluation(folder) or {}
     home = Home.of(about)
 
-    data = params.data.model_copy(update=entry.model_dump())
+    data = params.data.model_copy(update=entry.model_dump(exclude={"calibrate"}))
     found = read(data, params, home, about["side"], folder)
     content: dict[str, Any] = {"source": entry.source} | found.counts
     intervals = measured.get("intervals")
@@ -54,16 +56,19 @@ def main() -> None:
     boundaries = params.groupings["age_group"].boundaries
     how = boundaries, settings.bootstrap, params.seed
     content |= external.measure(found.predictions, home.predictions, calibration, *how)
-    if asked.calibrate:
+    if entry.calibrate:
         try:
             content["recalibrated"] = external.recalibrated(
-                found.predictions, calibration, settings.coverage, asked.calibrate, *how
+                found.predictions, calibration, settings.coverage, entry.calibrate, *how
             )
         except ValueError as error:
-            raise UserError(f"--calibrate {asked.calibrate}: {error}") from None
-    print(in_words(content))
+            raise UserError(f"calibrate {entry.calibrate}: {error}") from None
+    content["tables"] = external.tables(
+        found.predictions, found.logits, found.target, calibration, params
+    )
+    print(external_text.in_words(content))
     if asked.name:
-        write_json(f"reports/external/{asked.name}.json", content)
+        write_json(tables.EXTERNAL / f"{asked.name}.json", content)
 
 
 def arguments() -> argparse.Namespace:
@@ -83,6 +88,8 @@ def arguments() -> argparse.Namespace:
     asked = parser.parse_args()
     if bool(asked.source) == bool(asked.name):
         parser.error("give a source, or --name and an entry of `external` in params.yaml")
+    if asked.name and asked.calibrate:
+        parser.error(f"external.{asked.name}.calibrate in params.yaml says from how many faces")
     return asked
 
 
@@ -97,7 +104,11 @@ def named(params: ExternalParams, name: str) -> External:
 
 def on_the_command_line(asked: argparse.Namespace) -> External:
     """The source that the options describe."""
-    return External(source=asked.source, layout=asked.layout, align=asked.align)
+    keys = ("source", "layout", "align", "calibrate")
+    try:
+        return External(**{key: getattr(asked, key) for key in keys})
+    except ValidationError as error:
+        raise UserError("; ".join(in_words(error, External))) from None
 
 
 @dataclass(frozen=True)
@@ -119,9 +130,11 @@ class Home:
 
 @dataclass(frozen=True)
 class Read:
-    """Predictions for the faces of a source, and how many faces there were of each kind."""
+    """What the model says of the faces of a source, and how many there were of each kind."""
 
     predictions: pd.DataFrame
+    logits: Tensor
+    target: Target
     counts: dict[str, Any]
 
 
@@ -157,7 +170,7 @@ def read(data: Data, params: ExternalParams, home: Home, side: int, model: Path)
     predicted = target.age(logits).numpy().astype(float)
     if np.isnan(predicted).any():
         raise UserError(f"{model}: this model tells classes and no ages; none can be measured")
-    return Read(table.assign(predicted=predicted), counts)
+    return Read(table.assign(predicted=predicted), logits, target, counts)
 
 
 if __name__ == "__main__":

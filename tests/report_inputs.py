@@ -18,7 +18,7 @@ import report
 from faceage.core import params, tables
 from faceage.core.outputs import write_csv, write_json
 from faceage.data import splitting
-from faceage.evaluation import assessment, robustness
+from faceage.evaluation import assessment, conformal, external, robustness
 from faceage.explanation import selection
 from faceage.networks import targets
 from faceage.reporting import results
@@ -59,6 +59,7 @@ def write(
     target: targets.Target = REGRESSION,
     phases: int = 1,
     members: int = 1,
+    elsewhere: bool = False,
 ) -> None:
     """Write every input of the report under `root`, the working directory.
 
@@ -81,6 +82,7 @@ def write(
     _write_label_issues(table)
     _write_model(root, table, epochs, synthetic, target)
     predictions = _write_evaluation(root, tables.read_splits(), random, synthetic, target)
+    _write_external(target if elsewhere and not classes else None, predictions, random)
     _write_saliency(predictions if saliency and not classes else None)
     epoch = np.arange(1, epochs + 1)
     history = {
@@ -248,6 +250,36 @@ def _write_evaluation(
     }  # fmt: skip
     write_json(root / "reports/cost.json", cost)
     return predictions
+
+
+def _write_external(
+    target: targets.Target | None, home: pd.DataFrame, random: np.random.Generator
+) -> None:
+    """Two sources, one of ages and one of bands, whose faces look older than those at home."""
+    tables.write_external_names(["family", "streets"] if target else [])
+    if not target:
+        return
+    settings = params.load(params.EvaluateParams)
+    how = settings.groupings["age_group"].boundaries, 100, 0
+    at_home = home["age"].to_numpy(dtype=float), home["predicted"].to_numpy(dtype=float), 0.9
+    calibration = conformal.Calibration.fit(*at_home)
+    age = random.integers(0, 80, 120).astype(float)
+    for name, banded in {"family": False, "streets": True}.items():
+        logits = _logits(target, _predicted(age, random) + 4)
+        table = pd.DataFrame({"age": age, "gender": np.arange(120) % 2, "race": None})
+        table = table.assign(cluster=table.index.astype(str), age_low=np.nan, age_high=np.nan)
+        if banded:
+            table = table.assign(age=np.nan, age_low=age // 20 * 20, age_high=age // 20 * 20 + 19)
+        table["predicted"] = target.age(logits).numpy().astype(float)
+        content = {
+            "source": f"{name}.zip", "layout": "csv", "found": 130,
+            "rejected": {"not an image": 3, "no face found": 4},
+            "shared": None if banded else {"exact": 2, "near": 1},
+        }  # fmt: skip
+        content |= external.measure(table, home, calibration, *how)
+        content["recalibrated"] = external.recalibrated(table, calibration, 0.9, 40, *how)
+        content["tables"] = external.tables(table, logits, target, calibration, settings)
+        write_json(tables.EXTERNAL / f"{name}.json", content)
 
 
 def _logits(target: targets.Target, ages: np.ndarray) -> torch.Tensor:

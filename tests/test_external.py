@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import small_model
+import torch
 from conftest import edit_params, photo
 
 import evaluate_on
 import ingest
-from faceage.core import tables
+from faceage.core import params, tables
 from faceage.core.hashing import sha256
 from faceage.core.script import UserError
 from faceage.evaluation import age_bands, external
+from faceage.evaluation.assessment import TABLES
 from faceage.evaluation.conformal import Calibration
 
 BOUNDARIES = [18, 41, 61]
@@ -86,6 +88,51 @@ def test_the_difference_has_the_interval_of_a_brute_force_bootstrap():
     assert found["difference_high"] == pytest.approx(high, abs=0.25)
 
 
+def test_bands_are_compared_with_the_faces_of_these_ages_at_home():
+    low, high = [3, 3, 20, 20], [9, 9, 29, 29]
+    there = faces(None, [5.0, 14.0, 25.0, 40.0], low, high)
+    home = faces([3, 9, 15, 20, 29, 50], [5.0, 12.0, 40.0, 20.0, 30.0, 50.0])
+    found = external.bands_against_home(there, home, 200, 0)
+    # Of 15 and of 50 years is nobody there; 30.0 is where the band of 20 to 29 has just ended.
+    assert found["n"] == 4
+    assert [row["n"] for row in found["by_band"]] == [2, 2]
+    assert [row["distance"] for row in found["by_band"]] == [1, 0]
+    assert found["distance"] == 0.5
+    assert found["distance_difference"] == (4 + 10) / 4 - 0.5
+    low, high = found["distance_difference_low"], found["distance_difference_high"]
+    assert low < found["distance_difference"] < high
+    # Mean distances there are 2 and 5; with three faces of the first band at home and one of the
+    # second they count 3 to 1.
+    mixed = faces([3, 4, 9, 20], [5.0, 5.0, 5.0, 20.0])
+    found = external.bands_against_home(there, mixed, 200, 0)
+    assert found["distance_standardised"] == pytest.approx((3 * 2 + 5) / 4)
+    assert external.bands_against_home(there, faces([60, 70], [60, 70]), 200, 0) == {}
+
+
+def test_tables_are_those_of_evaluate_and_of_bands_the_subgroups(workspace):
+    settings = params.load(params.EvaluateParams)
+    target = small_model.REGRESSION
+    age = np.array([10.0, 30.0, 50.0, np.nan])
+    table = faces(age, [12.0, 30.0, 45.0, 70.0], [np.nan] * 3 + [50], [np.nan] * 3 + [59])
+    table = table.assign(gender=[0, 1, 0, 1], race=None)
+    logits = (torch.tensor(table["predicted"].to_numpy())[:, None] - target.mean) / target.sd
+    assert target.age(logits).tolist() == pytest.approx(table["predicted"].tolist())
+    calibration = Calibration.fit(np.arange(100.0), np.arange(100.0) + 5, 0.9)
+    found = external.tables(table, logits, target, calibration, settings)
+    assert set(found) == set(TABLES) - {"decades", "robustness"} | {"subgroups_of_bands"}
+    by_gender = {row["subgroup"]: row for row in found["subgroups"] if row["grouping"] == "gender"}
+    assert by_gender["male"]["mae"] == pytest.approx(3.5)
+    assert by_gender["female"]["n"] == 1
+    coverage = next(row for row in found["coverage"] if row["method"] == "by_age")
+    assert coverage["coverage"] == 1
+    of_bands = {row["subgroup"]: row for row in found["subgroups_of_bands"]}
+    assert of_bands["female"] == {
+        "grouping": "gender", "subgroup": "female", "n": 1, "in_band": 0, "distance": 10, "bias": 10
+    }  # fmt: skip
+    without = external.tables(table, logits, target, None, settings)
+    assert set(found) - set(without) == {"coverage"}
+
+
 def test_intervals_hold_ages_and_meet_bands():
     calibration = Calibration.fit(np.arange(100.0), np.arange(100.0) + 5, 0.9)  # half width 5
     exact = external.coverage(faces([10, 30], [15, 36]), calibration)
@@ -137,7 +184,13 @@ def call(monkeypatch, *options: str) -> None:
 
 
 def test_a_source_of_bands_without_the_faces_of_training(model_and_faces, monkeypatch, capsys):
-    edit_params({"external": {"there": {"source": "there", "layout": "auto", "align": "never"}}})
+    edit_params(
+        {
+            "external": {
+                "there": {"source": "there", "layout": "auto", "align": "never", "calibrate": None}
+            }
+        }
+    )
     call(monkeypatch, "--name", "there")
     content = json.loads(Path("reports/external/there.json").read_text())
     assert content["shared"] == {"exact": 2, "near": 0}
@@ -157,8 +210,16 @@ def test_a_model_without_its_data_is_measured_all_the_same(model_and_faces, monk
 
 
 def test_what_cannot_be_done_is_said(model_and_faces, monkeypatch):
-    edit_params({"external": {"there": {"source": "there", "layout": "auto", "align": "never"}}})
+    edit_params(
+        {
+            "external": {
+                "there": {"source": "there", "layout": "auto", "align": "never", "calibrate": None}
+            }
+        }
+    )
     with pytest.raises(UserError, match="did you mean there"):
         call(monkeypatch, "--name", "their")
-    with pytest.raises(UserError, match="--calibrate 50: take at least 20 of the 12 faces"):
+    with pytest.raises(UserError, match="calibrate is 0, and it should be greater"):
+        call(monkeypatch, "there", "--calibrate", "0")
+    with pytest.raises(UserError, match="calibrate 50: take at least 20 of the 12 faces"):
         call(monkeypatch, "there", "--align", "never", "--calibrate", "50")

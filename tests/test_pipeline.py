@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ import mlflow
 import pandas as pd
 import pytest
 from conftest import ROOT, edit_params
+
+from faceage.core.utkface import Labels
+from faceage.sample.synthetic import draw_face
 
 # Small enough for two minutes, large enough for every stage to do what it does.
 SMALL = {
@@ -152,6 +156,53 @@ def test_editing_the_report_runs_the_report_only(repository):
     figures = repository / "src/faceage/reporting/figures.py"
     figures.write_text(figures.read_text() + "\n# edited\n")
     assert executed(call("dvc", "repro", cwd=repository)) == ["report"]
+    call("git", "checkout", "--quiet", ".", cwd=repository)
+    assert executed(call("dvc", "repro", cwd=repository)) == []
+
+
+def draw_elsewhere(folder: Path, count: int, first: int) -> None:
+    """Drawn faces that are in no sample: from `first` on, each of another seed."""
+    folder.mkdir()
+    for number in range(first, first + count):
+        labels = Labels(3 * number % 80, number % 2, 0)
+        name = f"{labels.age}_{labels.gender}_0_201701161745251{number:04}.jpg"
+        draw_face(labels, 128, random.Random(number)).save(folder / name)
+
+
+def test_sources_elsewhere_are_measured_reported_and_cached_one_by_one(repository):
+    """None, one, two, one that has changed: each time what is new is measured, and shown."""
+    page = repository / "reports/report.html"
+    assert 'id="elsewhere"' not in page.read_text()
+    draw_elsewhere(repository / "elsewhere", 40, 1000)
+    known = {"layout": "auto", "align": "never", "calibrate": 20}
+    sources = {"drawn": known | {"source": "elsewhere"}}
+    edit_params({"external": sources}, repository / "params.yaml")
+    ran = executed(call("dvc", "repro", cwd=repository))
+    assert ran == ["check", "external@drawn", "report"]
+    assert 'id="elsewhere"' in page.read_text()
+    found = json.loads((repository / "reports/external/drawn.json").read_text())
+    assert found["n"] == 40
+    assert found["against_home"]["difference"] == pytest.approx(
+        found["ages"]["mae"] - found["against_home"]["mae_home"], abs=1e-3
+    )
+    assert found["recalibrated"]["after"]["n"] == 20
+    assert "\n| drawn | 40 | " in (repository / "reports/model_card.md").read_text()
+
+    draw_elsewhere(repository / "others", 30, 2000)
+    sources["second"] = known | {"source": "others"}
+    edit_params({"external": sources}, repository / "params.yaml")
+    ran = executed(call("dvc", "repro", cwd=repository))
+    assert ran == ["check", "external@second", "report"]
+    assert "<h3>second</h3>" in page.read_text()
+
+    (repository / "elsewhere/9_0_0_20170116174525000.jpg").write_text("no image")
+    del sources["second"]
+    edit_params({"external": sources}, repository / "params.yaml")
+    ran = executed(call("dvc", "repro", cwd=repository))
+    assert ran == ["check", "external@drawn", "report"]
+    assert "<h3>second</h3>" not in page.read_text()
+    for folder in ("elsewhere", "others", "reports/external"):
+        shutil.rmtree(repository / folder)
     call("git", "checkout", "--quiet", ".", cwd=repository)
     assert executed(call("dvc", "repro", cwd=repository)) == []
 

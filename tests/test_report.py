@@ -129,6 +129,34 @@ def test_sections_come_in_order(html):
     assert re.findall(r'<section id="(\w+)">', html) == wanted
 
 
+def test_without_a_source_elsewhere_nothing_is_said_of_it(html, card):
+    assert "Measured elsewhere" not in html
+    assert "from elsewhere" not in card
+
+
+def test_sources_elsewhere_have_a_chapter_a_figure_and_a_table(tmp_path, monkeypatch):
+    shown = make(tmp_path, monkeypatch, elsewhere=True)
+    assert '<a href="#elsewhere">Measured elsewhere</a>' in shown
+    chapter = shown.partition('<section id="elsewhere">')[2].partition("</section>")[0]
+    found = json.loads((tmp_path / "reports/external/family.json").read_text())
+    ages, home = found["ages"], found["against_home"]
+    with_interval = f"{ages['mae']:.1f} ({ages['mae_low']:.1f} to {ages['mae_high']:.1f})"
+    row = f"<td>{with_interval}</td><td>{home['mae_home']:.1f}</td><td>+{home['difference']:.1f} ("
+    assert row in chapter
+    assert "2 identical and 1 near-duplicate faces" in chapter
+    assert "No face was found in 4 pictures." in chapter
+    assert "when 40 have taught a bias of" in chapter
+    decade = ages["decades"][0]
+    assert f'<th scope="row">0\u20139</th><td>{decade["n"]:.0f}</td>' in chapter
+    bands = json.loads((tmp_path / "reports/external/streets.json").read_text())["bands"]
+    assert f"<td>{bands['in_band']:.1%}</td>" in chapter
+    assert "Which of them the model has been trained on is not known." in chapter
+    card = (tmp_path / "reports/model_card.md").read_text()
+    assert f"| family | 120 | {with_interval} |" in card
+    assert "| streets, bands | 120 |" in card
+    assert Image.open(tmp_path / "reports/figures/elsewhere.png").width == 1600
+
+
 def test_links_lead_somewhere(html):
     assert set(re.findall(r'href="#(\w+)"', html)) <= set(re.findall(r'id="(\w+)"', html))
 

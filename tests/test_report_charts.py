@@ -7,8 +7,9 @@ import report_inputs
 
 from faceage.core import params
 from faceage.core.utkface import RACES
-from faceage.reporting import figures, labels, themes
+from faceage.reporting import elsewhere, figures, labels, themes
 from faceage.reporting.charts import ages, matrices, people, reliability
+from faceage.reporting.charts.elsewhere import errors_by_age
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,23 @@ def test_density_counts_faces_near_a_point():
     drawn = ages.scatter(predictions, "faces", themes.LIGHT)
     density = np.asarray(drawn.axes[0].collections[-1].get_array())
     assert density.max() == pytest.approx(9 * density.min())
+
+
+def test_errors_elsewhere_stand_beside_those_at_home(tmp_path, monkeypatch):
+    found = report_inputs.prepare(tmp_path, monkeypatch, elsewhere=True)
+    decades = found.tables["decades"]
+    (table,) = elsewhere.by_age(found.external["family"], decades)
+    there = pd.DataFrame(found.external["family"]["ages"]["decades"])
+    assert table["bias"].tolist() == there["bias"].tolist()
+    at_home = there[["decade"]].merge(decades, how="left")["mae"]
+    assert table["error_home"].tolist() == at_home.tolist()
+    (bands,) = elsewhere.by_age(found.external["streets"], decades)
+    dash = labels.EN_DASH
+    assert bands["age"].tolist() == [f"0{dash}19", f"20{dash}39", f"40{dash}59", f"60{dash}79"]
+    drawn = errors_by_age({"family": table, "streets": bands}, "test faces", themes.LIGHT)
+    heights = [bar.get_height() for bar in drawn.axes[0].patches]
+    assert heights == [*table["error_home"], *table["error"]]
+    assert ticks(drawn.axes[2].xaxis) == bands["age"].tolist()
 
 
 def test_people_are_counted_by_name(found):

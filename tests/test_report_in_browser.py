@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(browser.EXECUTABLE is None, reason="chromium is 
 def html(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     with pytest.MonkeyPatch.context() as patch:
-        make(folder, patch)
+        make(folder, patch, elsewhere=True)
     return folder / "reports/report.html"
 
 
@@ -27,7 +27,7 @@ def test_looks_whole(html, tab, width, dark):
     tab.open(html, width, dark=dark)
     assert tab.complaints == []
     assert all(request.startswith(("file:", "data:")) for request in tab.requests)
-    assert tab.evaluate("document.images.length") == 13 + 18 + 24 + 12 + 2 * 12 + 100 + 24
+    assert tab.evaluate("document.images.length") == 14 + 18 + 24 + 12 + 2 * 12 + 100 + 24
     assert tab.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
     tab.evaluate("for (const long of document.querySelectorAll('details')) long.open = true")
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -63,10 +63,15 @@ def write_rows(path: str | Path, table: pd.DataFrame) -> None:
 
     What is missing is null, as JSON has no other word for it.
     """
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    rows = records(table)
     lines = ",\n".join(json.dumps(_rounded(row), allow_nan=False) for row in rows)
     with atomic_write(path) as part:
         part.write_text(f"[\n{lines}\n]\n" if rows else "[]\n")
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as JSON has them: what is missing is None."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
 def _rounded(value: Any) -> Any:

@@ -80,14 +80,11 @@ class EvaluateParams(Section):
     evaluate: Evaluate
 
 
-class ExternalParams(Section):
+class ExternalParams(EvaluateParams):
     """What the stage external may read."""
 
-    seed: int
     data: Data
-    groupings: dict[str, Grouping]
     external: dict[str, External]
-    evaluate: Evaluate
 
 
 class ReportParams(Section):

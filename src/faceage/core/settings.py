@@ -146,6 +146,11 @@ class External(Source):
 
     layout: str = Field(min_length=1, description="where the labels are: a layout's name, or auto")
     align: Align
+    calibrate: int | None = Field(
+        ge=1,
+        description="so many of the faces teach a bias and intervals, which are measured on the"
+        " others; null: none",
+    )
 
 
 class LabelIssues(Section):
@@ -368,9 +373,10 @@ class Params(Section):
     label_issues: LabelIssues
     target: TargetSettings
     train: Train
-    external: dict[str, External] = Field(
-        description="other sources that the finished model is measured on, by name:"
-        " {fairface: {source: fairface.tar, layout: fairface, align: auto}}"
+    external: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")], External] = Field(
+        description="other sources that the finished model is measured on, by name; calibrate: from"
+        " how many of the faces bias and intervals are learned anew, null: none:"
+        " {fairface: {source: fairface.tar, layout: fairface, align: auto, calibrate: null}}"
     )
     evaluate: Evaluate
 

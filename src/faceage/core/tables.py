@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 from pandas.errors import EmptyDataError, ParserError
 from pandera.pandas import DataFrameSchema
 
@@ -25,6 +26,8 @@ LABEL_ISSUES = Path("data/label_issues.csv")
 SALIENCY = Path("data/saliency.parquet")
 PREDICTIONS = Path("reports/predictions.csv")
 EVALUATION = Path("reports/tables")
+EXTERNAL = Path("reports/external")
+EXTERNAL_NAMES = EXTERNAL / "names.yaml"
 
 __all__ = ["SPLITS"]
 
@@ -154,6 +157,21 @@ def read_evaluation() -> dict[str, pd.DataFrame]:
         If one of them is damaged.
     """
     return {path.stem: _read_rows(path) for path in sorted(EVALUATION.iterdir())}
+
+
+def write_external_names(names: Iterable[str]) -> None:
+    """Write names.yaml: what the sources elsewhere are called.
+
+    It is always there, if only to say that there are none, so that the stage report can depend on
+    its folder, and it tells results of today from those of a source that is none any more.
+    """
+    with atomic_write(EXTERNAL_NAMES) as part:
+        part.write_text(yaml.safe_dump({"names": list(names)}))
+
+
+def read_external_names() -> list[str]:
+    """The names of names.yaml."""
+    return list(yaml.safe_load(EXTERNAL_NAMES.read_text())["names"])
 
 
 def read_saliency() -> pd.DataFrame:

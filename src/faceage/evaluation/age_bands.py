@@ -56,6 +56,21 @@ def by_band(errors: pd.DataFrame) -> pd.DataFrame:
     return bands["n"].sum().astype({"n": int}).merge(means)[list(COLUMNS)]
 
 
+def by_subgroup(errors: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Shares and mean distances, in years, of people of a gender, an ethnicity or both.
+
+    Parameters
+    ----------
+    labels : names of subgroups, one column a grouping, index as `errors`
+    """
+    shown = ["in_band", "distance", "bias"]
+    return pd.DataFrame(
+        {"grouping": grouping, "subgroup": subgroup, "n": len(part)} | dict(part[shown].mean())
+        for grouping in labels
+        for subgroup, part in errors.groupby(labels[grouping])
+    )
+
+
 def summary(errors: pd.DataFrame, resamples: Resamples) -> dict[str, Any]:
     """The same of all faces, with 95% intervals, and the largest bias of a band in years."""
     found: dict[str, Any] = {"n": len(errors)}

@@ -5,19 +5,29 @@
 the same columns, with ages, of the test set that the model was measured on.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
-from faceage.evaluation import age_bands, metrics
+from faceage.core.outputs import records
+from faceage.core.params import EvaluateParams
+from faceage.evaluation import age_bands, metrics, subgroups
 from faceage.evaluation.age_bins import bin_index
+from faceage.evaluation.assessment import TABLES, Evaluation
 from faceage.evaluation.bootstrap import Resamples, interval
 from faceage.evaluation.conformal import Calibration
 from faceage.evaluation.metrics import Number, number
 from faceage.evaluation.subgroups import age_standardised_mae
+from faceage.networks.targets import Target
 
 SMALLEST_CALIBRATION = 20  # faces; of fewer a bias and a quantile are a matter of luck
+# Tables of `evaluate` that are not made there: decades are among the metrics, and photographs are
+# made worse at home.
+AT_HOME_ONLY = {"decades", "robustness"}
+OF_BANDS = ("in_band", "distance", "bias")
 Metrics = dict[str, Any]
 
 
@@ -46,6 +56,8 @@ def measure(
             found["against_home"] = against_home(exact, home, count, seed)
     if len(banded):
         found |= {"bands": of_bands(banded, count, seed)}
+        if home is not None:
+            found["bands_against_home"] = bands_against_home(banded, home, count, seed)
     if calibration:
         found["intervals"] = coverage(there, calibration)
     return found
@@ -93,6 +105,81 @@ def against_home(there: pd.DataFrame, home: pd.DataFrame, count: int, seed: int)
     }
 
 
+def bands_against_home(there: pd.DataFrame, home: pd.DataFrame, count: int, seed: int) -> Metrics:
+    """Metrics of bands at home, and by how much those there differ, with 95% intervals.
+
+    At home counts who is of an age in one of the bands there; it is nothing where nobody is.
+    distance_standardised: mean distance there, in years, if the bands were as frequent as at home.
+    """
+    bands = there[["age_low", "age_high"]].astype(float).drop_duplicates().sort_values("age_low")
+    at_home = _in_bands(home, bands)
+    if at_home.empty:
+        return {}
+    errors, draws = [], []
+    for place, table in enumerate((there, at_home)):
+        errors.append(age_bands.errors(*_bands(table), table["predicted"].to_numpy(dtype=float)))
+        draws.append(Resamples(table["cluster"].reset_index(drop=True), count, seed + place))
+    found: Metrics = {"n": len(at_home)}
+    for metric in OF_BANDS:
+        values = [part[metric].to_numpy() for part in errors]
+        low, high = interval(draws[0].means(values[0]) - draws[1].means(values[1]))
+        found |= {
+            metric: float(values[1].mean()),
+            f"{metric}_difference": float(values[0].mean() - values[1].mean()),
+            f"{metric}_difference_low": low,
+            f"{metric}_difference_high": high,
+        }
+    by_band = [age_bands.by_band(part) for part in errors]
+    both = by_band[0].merge(by_band[1], on=["age_low", "age_high"], suffixes=("_there", "_home"))
+    standardised = float(np.average(both["distance_there"], weights=both["n_home"]))
+    return found | {"distance_standardised": standardised, "by_band": records(by_band[1])}
+
+
+def tables(
+    there: pd.DataFrame,
+    logits: Tensor,
+    target: Target,
+    calibration: Calibration | None,
+    params: EvaluateParams,
+) -> dict[str, list[Metrics]]:
+    """The tables of `evaluate`, as rows, of the faces with exact ages; of bands the subgroups.
+
+    Parameters
+    ----------
+    there : with the columns `gender` and `race`, codes or null
+    logits : of the model for these faces (n, outputs)
+    calibration : of the intervals made at home; without it there is no table of their coverage
+    """
+    found = {}
+    exact = there["age"].notna()
+    if exact.any():
+        known = {"test": logits[np.flatnonzero(exact)]}
+        measured = _Elsewhere(
+            params, {"test": _with_ages(there)}, target, known, at_home=calibration
+        )
+        left_out = AT_HOME_ONLY if calibration else AT_HOME_ONLY | {"coverage"}
+        found = {name: records(TABLES[name](measured)) for name in TABLES if name not in left_out}
+    if not exact.all():
+        banded = _with_bands(there)
+        errors = age_bands.errors(*_bands(banded), banded["predicted"].to_numpy(dtype=float))
+        by_people = age_bands.by_subgroup(errors, subgroups.labels(banded))
+        found["subgroups_of_bands"] = records(by_people)
+    return found
+
+
+@dataclass(frozen=True)
+class _Elsewhere(Evaluation):
+    """What a model says about faces elsewhere, with the intervals that were calibrated at home."""
+
+    at_home: Calibration | None = None
+
+    @property
+    def calibration(self) -> Calibration:
+        """As it was made at home."""
+        assert self.at_home
+        return self.at_home
+
+
 def coverage(there: pd.DataFrame, calibration: Calibration) -> dict[str, Number]:
     """Share of true ages that the intervals hold, or of bands that they meet, and mean width."""
     intervals = calibration.intervals(there["predicted"].to_numpy(dtype=float))
@@ -104,7 +191,11 @@ def coverage(there: pd.DataFrame, calibration: Calibration) -> dict[str, Number]
     meets &= intervals["high"].to_numpy() >= low
     known = intervals["low"].notna().to_numpy()
     width = (intervals["high"] - intervals["low"]).mean()
-    return {"coverage": number(meets[known].mean()), "mean_width": number(width)}
+    return {
+        "nominal": calibration.coverage,
+        "coverage": number(meets[known].mean()),
+        "mean_width": number(width),
+    }
 
 
 def recalibrated(
@@ -151,6 +242,17 @@ def _with_ages(table: pd.DataFrame) -> pd.DataFrame:
 
 def _with_bands(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["age"].isna()].reset_index(drop=True)
+
+
+def _in_bands(table: pd.DataFrame, bands: pd.DataFrame) -> pd.DataFrame:
+    """Faces with exact ages that lie in one of the bands, with that as label; else left out."""
+    placed = []
+    rest = table
+    for low, high in bands.itertuples(index=False):
+        inside = rest["age"].between(low, high)
+        placed.append(rest[inside].assign(age=np.nan, age_low=low, age_high=high))
+        rest = rest[~inside]
+    return pd.concat(placed, ignore_index=True)
 
 
 def _bands(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,13 @@ def in_words(found: Mapping[str, Any]) -> str:
             f" ({home['difference_low']:+.2f} to {home['difference_high']:+.2f}); with the ages of"
             f" home {home['mae_standardised']:.2f}"
         )
+    if home := found.get("bands_against_home"):
+        lines.append(
+            f"  distance at home {home['distance']:.2f}, so {home['distance_difference']:+.2f}"
+            f" there ({home['distance_difference_low']:+.2f} to"
+            f" {home['distance_difference_high']:+.2f}); with the ages of home"
+            f" {home['distance_standardised']:.2f}"
+        )
     if again := found.get("recalibrated"):
         lines += ["", f"  of the others, with {again['faces']} faces taken to learn from:"]
         lines += [f"  before{line}" for line in _metrics(again["before"])]

@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 
 from faceage.core.params import ReportParams
 from faceage.core.utkface import GENDERS, RACES
-from faceage.reporting import gallery
+from faceage.reporting import elsewhere, gallery
 from faceage.reporting.charts import ages, matrices, people, reliability, training
+from faceage.reporting.charts.elsewhere import errors_by_age
 from faceage.reporting.labels import classes, plural
 from faceage.reporting.results import Results
 from faceage.reporting.themes import Theme
@@ -53,6 +54,8 @@ def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
         "coverage": partial(reliability.coverage, tables["coverage"], coverage, test),
         "robustness": partial(reliability.robustness, tables["robustness"], test),
     }
+    if found.external:
+        drawn["elsewhere"] = partial(errors_by_age, _elsewhere(found), test)
     if len(tables["distribution"]):
         drawn["distribution"] = partial(reliability.distribution, tables["distribution"], test)
     return drawn
@@ -85,6 +88,16 @@ def sheets(found: Results, faces: gallery.Gallery) -> dict[str, Draw]:
         title = f"Where the network looked (n = {plural(len(explained) // 2, test)})"
         drawn["saliency"] = partial(gallery.sheet, explained, title)
     return drawn
+
+
+def _elsewhere(found: Results) -> dict[str, pd.DataFrame]:
+    """Errors by age of each source elsewhere; one that has ages and bands comes twice."""
+    names = ("{}", "{}, bands")
+    return {
+        names[place].format(name): table
+        for name, content in found.external.items()
+        for place, table in enumerate(elsewhere.by_age(content, found.tables["decades"]))
+    }
 
 
 def _ages_by_subgroup(faces: pd.DataFrame) -> dict[str, pd.Series]:

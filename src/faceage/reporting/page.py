@@ -14,7 +14,7 @@ from PIL import Image
 from faceage.core import repository
 from faceage.core.dotted import flatten
 from faceage.core.params import ReportParams
-from faceage.reporting import gallery, limits, metric_rows, previous
+from faceage.reporting import elsewhere, gallery, limits, metric_rows, previous
 from faceage.reporting.labels import (
     APART,
     DRAWN,
@@ -45,6 +45,7 @@ CHAPTERS = {
     "age_checks": "Age checks",
     "intervals": "Intervals",
     "robustness": "Robustness",
+    "elsewhere": "Measured elsewhere",
     "gallery": "Faces",
     "cost": "Cost",
     "reproduce": "Reproduce",
@@ -89,7 +90,7 @@ def page(
         pictures=pictures,
         faces=faces,
         map_colors=gallery.map_colors(),
-        chapters=CHAPTERS if found.has_ages else CHAPTERS_OF_CLASSES,
+        chapters=_chapters(found),
         listed=LISTED,
     )
 
@@ -131,6 +132,14 @@ def _context(found: Results, params: ReportParams) -> dict[str, Any]:
     return common | _comparisons(found) if found.has_ages else common
 
 
+def _chapters(found: Results) -> dict[str, str]:
+    """Those of the page that have something to show."""
+    chapters = CHAPTERS if found.has_ages else CHAPTERS_OF_CLASSES
+    return {
+        name: title for name, title in chapters.items() if name != "elsewhere" or found.external
+    }
+
+
 def _comparisons(found: Results) -> dict[str, Any]:
     """Metrics of ages, beside those of other predictions."""
     test, before = found.metrics["test"], previous.find(found.metrics)
@@ -139,6 +148,7 @@ def _comparisons(found: Results) -> dict[str, Any]:
         "metrics": metric_rows.written(test),
         "previous": before,
         "against_previous": metric_rows.with_previous(test, before) if before else [],
+        "elsewhere": elsewhere,
     }
 
 

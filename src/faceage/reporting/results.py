@@ -24,7 +24,8 @@ MODEL = Path("models/model.json")
 class Results:
     """Contents of the JSON files and tables under `reports/`, `data/` and `models/`.
 
-    tables: those of reports/tables/ by name, see `evaluation.assessment.TABLES`.
+    tables: those of reports/tables/ by name, see `evaluation.assessment.TABLES`; external: what
+    was measured on other sources, by name.
     """
 
     ingest: dict[str, Any]
@@ -33,6 +34,7 @@ class Results:
     metrics: dict[str, Any]
     cost: dict[str, Any]
     calibration: dict[str, Any]
+    external: dict[str, dict[str, Any]]
     history: pd.DataFrame
     predictions: pd.DataFrame
     tables: dict[str, pd.DataFrame]
@@ -146,6 +148,10 @@ def read() -> Results:
             metrics=_json(METRICS),
             cost=_json(REPORTS / "cost.json"),
             calibration=_json(REPORTS / "conformal.json"),
+            external={
+                name: _json(tables.EXTERNAL / f"{name}.json")
+                for name in tables.read_external_names()
+            },
             history=pd.read_csv(REPORTS / "history.csv"),
             predictions=tables.read_predictions(),
             tables=tables.read_evaluation(),
