@@ -1,24 +1,31 @@
-"""Photographs in, ages out.
+"""Photographs and films in, ages out.
 
     python src/predict.py PATH...          files, folders, globs, or - for a list on standard input
     python src/predict.py --csv photographs/ > ages.csv
+    python src/predict.py --csv film.mp4   films are predicted where they are named
 
 Columns: path, face (its number in the picture), x, y, w, h (its box in pixels), age, low, high
-(years, the ends of the prediction interval), age_group, error. A file that cannot be read has a
-line on standard error and an `error`, and the rest goes on. Exit code: 0, or 1 if any file failed.
+(years, the ends of the prediction interval), age_group, error. With films also time (in seconds),
+track (a face that is followed through the film), smoothed_age and spread (years, mean and standard
+deviation of its ages until then). A file that cannot be read has a line on standard error and an
+`error`, and the rest goes on. Exit code: 0, or 1 if any file failed.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from faceage.core.progress import bar
 from faceage.core.script import UserError, run
 from faceage.detection import crops
-from faceage.inference import batch_prediction, image_files, row_writers
+from faceage.inference import batch_prediction, film_prediction, films, image_files, row_writers
+from faceage.inference.batch_prediction import Row
+from faceage.inference.image_files import PhotoFile
 from faceage.inference.predictions import Predictor
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import default_model
@@ -29,12 +36,16 @@ def main() -> None:
     asked = arguments()
     files = list(image_files.find(asked.paths))
     if not files:
-        raise UserError(f"there is no image file in {', '.join(asked.paths)}")
+        raise UserError(
+            f"there is no image file in {', '.join(asked.paths)};"
+            " films are predicted where they are named"
+        )
+    if not 0 < asked.fps < math.inf:
+        raise UserError(f"--fps is {asked.fps:g}, and has to be a number above 0")
     predictor = load(asked.runtime, asked.model or default_model.folder())
-    find = partial(crops.find, mode=asked.detect, side=predictor.side)
     failed = 0
-    with writer(asked) as out:
-        for row in batch_prediction.rows(bar(files, "predict", "file"), find, predictor):
+    with writer(asked, any(map(films.is_film, files))) as out:
+        for row in rows(files, predictor, asked.detect, asked.fps):
             out.write(row)
             if row["error"]:
                 failed += 1
@@ -43,9 +54,22 @@ def main() -> None:
         sys.exit(1)
 
 
+def rows(files: list[PhotoFile], predictor: Predictor, detect: str, fps: float) -> Iterator[Row]:
+    """Rows of photographs and films, in the order of the files."""
+    find = partial(crops.find, side=predictor.side)
+    for film, group in groupby(bar(files, "predict", "file"), key=films.is_film):
+        if film:
+            # A face that fills a frame now and then is followed like any other.
+            mode = "always" if detect == "auto" else detect
+            for file in group:
+                yield from film_prediction.rows(file, partial(find, mode=mode), predictor, fps)
+        else:
+            yield from batch_prediction.rows(group, partial(find, mode=detect), predictor)
+
+
 def arguments() -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(description="Predict the ages of faces in image files.")
+    parser = argparse.ArgumentParser(description="Predict ages of faces in photographs and films.")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, glob or -")
     parser.add_argument(
         "--detect",
@@ -53,6 +77,13 @@ def arguments() -> argparse.Namespace:
         default="auto",
         help="find faces in photographs (always), take files as aligned faces (never), or see which"
         " they are (auto, the default)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=films.FPS,
+        metavar="N",
+        help=f"frames a second that are looked at in films ({films.FPS:g} by default)",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="print comma-separated values")
@@ -77,17 +108,18 @@ def load(runtime: str, folder: Path) -> Predictor:
 
 
 @contextmanager
-def writer(asked: argparse.Namespace) -> Iterator[row_writers.RowWriter]:
+def writer(asked: argparse.Namespace, with_films: bool) -> Iterator[row_writers.RowWriter]:
     """Where the rows go."""
+    columns = film_prediction.COLUMNS if with_films else batch_prediction.COLUMNS
     if asked.parquet:
-        with row_writers.parquet(asked.parquet, batch_prediction.COLUMNS) as rows:
+        with row_writers.parquet(asked.parquet, columns) as rows:
             yield rows
     elif asked.csv:
-        yield row_writers.Csv(batch_prediction.COLUMNS)
+        yield row_writers.Csv(columns)
     elif asked.json:
         yield row_writers.JsonLines()
     else:
-        yield row_writers.Table()
+        yield row_writers.Table(with_films)
 
 
 if __name__ == "__main__":

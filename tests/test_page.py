@@ -1,7 +1,9 @@
 """The page in a real browser: photographs, a webcam that is a file, a phone, the dark."""
 
 import io
+import json
 import random
+import re
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from local_server import running, write_model
 from PIL import Image
 
 from faceage.core.utkface import Labels
+from faceage.inference.face_tracks import Tracker
 from faceage.networks.targets import Classification, Dldl
 from faceage.sample.synthetic import draw_face
 
@@ -168,6 +171,12 @@ def test_the_webcam_is_predicted_live_and_photographed(page):
     wait_for(page, count("#boxes rect.box") + " == 2")
     wait_for(page, r"/^\d+ pictures a second$/.test(document.getElementById('rate').textContent)")
     assert page.evaluate(count("#seen .chart")) == 2
+    # The camera shows one picture again and again: nothing moves, so that nothing is spread.
+    age = "document.querySelector('#seen .age').textContent"
+    assert re.fullmatch(r"\d+ ± 0\.0 years", page.evaluate(age))
+    label = "document.querySelector('#boxes text').textContent"
+    assert re.fullmatch(r"1: \d+ ± 0\.0", page.evaluate(label))
+    assert "±: how far" in page.evaluate("document.getElementById('marks').textContent")
     wait_for(page, f"{STATUS}.startsWith('face 1: about ')")
     page.evaluate("document.getElementById('snapshot').click()")
     wait_for(page, f"{count('article .faces li')} == 2")
@@ -175,6 +184,37 @@ def test_the_webcam_is_predicted_live_and_photographed(page):
     assert page.evaluate("document.getElementById('live').hidden")
     assert page.evaluate(STATUS) == "the webcam is off"
     assert page.complaints == []
+
+
+def test_the_page_follows_and_smooths_as_predict_does(page):
+    """Two people who come, cross and go, at the irregular times of a webcam."""
+    draw, time = random.Random(0), 1000.0
+    tracker, frames, expected = Tracker(), [], []
+    for step in range(150):
+        time += draw.choice((0.04, 0.07, 0.3))
+        people = [(4.0 * step, 40.0, 120.0, 120.0), (600.0 - 4 * step, 60.0, 110.0, 115.0)]
+        boxes = [box for box in people if draw.random() < 0.8 and step % 50 < 40]
+        draw.shuffle(boxes)
+        ages = [round(draw.gauss(40, 5), 2) for _ in boxes]
+        frames.append((time, [dict(zip("xywh", box, strict=True)) for box in boxes], ages))
+        for age, track in zip(ages, tracker.update(boxes, time), strict=True):
+            track.age.add(age, time)
+            expected.append([track.number, track.age.mean, track.age.std])
+    found = page.evaluate(
+        """(async () => {
+            const { Tracker } = await import("/static/face_tracks.js");
+            const tracker = new Tracker();
+            return FRAMES.flatMap(([time, boxes, ages]) =>
+                tracker.update(boxes, time).map(({ number, age }, place) => {
+                    age.add(ages[place], time);
+                    return [number, age.mean, age.std];
+                }));
+        })()""".replace("FRAMES", json.dumps(frames))
+    )
+    assert tracker.count > 2
+    assert [number for number, *_ in found] == [number for number, *_ in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-9)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

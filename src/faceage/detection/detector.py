@@ -122,12 +122,12 @@ def _without_doubles(faces: list[Face]) -> list[Face]:
     """Of boxes that overlap the one that is surest."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(_overlap(face.box, other.box) < OVERLAP for other in kept):
+        if all(overlap(face.box, other.box) < OVERLAP for other in kept):
             kept.append(face)
     return kept
 
 
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     """Intersection over union of two boxes."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])

@@ -1,6 +1,6 @@
-"""Image files in, a row for each face out, in constant memory.
+"""Pictures in, a row for each face out, in constant memory.
 
-Each core has a worker that reads, decodes, crops and predicts chunks of files on its own: no core
+Each core has a worker that reads, decodes, crops and predicts chunks of them on its own: no core
 waits for another, as they do when all of them share the work on one batch.
 """
 
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,31 +18,45 @@ from PIL import Image
 
 from faceage.core import images
 from faceage.detection.crops import Crop
-from faceage.inference.image_files import PhotoFile
 from faceage.inference.predictions import Predictor
 
 COLUMNS = ("path", "face", "x", "y", "w", "h", "age", "low", "high", "age_group", "error")
 CHUNK = 32  # files in a worker's hands at once: feature maps of more leave its core's cache
+NO_FACE = "no face found"
 
 Row = dict[str, Any]
 FindCrops = Callable[[Image.Image], list[Crop]]
 
 
-def rows(files: Iterable[PhotoFile], find: FindCrops, predictor: Predictor) -> Iterator[Row]:
-    """Predict every face of every file: mappings of `COLUMNS`, in the order of the files.
+class Source(Protocol):
+    """An image file, or a frame of a film."""
+
+    @property
+    def about(self) -> Row:
+        """What rows say of it: its path, and more where there is more."""
+
+    def picture(self) -> Image.Image:
+        """Its pixels; raises OSError or images.Refused where there are none to be had."""
+
+
+def rows(
+    sources: Iterable[Source], find: FindCrops, predictor: Predictor, chunk_size: int = CHUNK
+) -> Iterator[Row]:
+    """Predict every face of every picture: mappings of `COLUMNS`, in the order of the pictures.
 
     face: number in its picture, from 1; x, y, w, h: its box in pixels; age, low, high: years.
-    A file without a face or that cannot be read has one row with `error`, all else is None.
+    A picture without a face or that cannot be read has one row with `error`, all else is None.
 
     Parameters
     ----------
     find : crops of a picture, each predictor.side pixels wide and high
+    chunk_size : pictures in a worker's hands at once
     """
-    remaining = iter(files)
+    remaining = iter(sources)
     workers = os.cpu_count() or 1
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         ahead: deque[Future[list[Row]]] = deque()
-        while chunk := list(islice(remaining, CHUNK)):
+        while chunk := list(islice(remaining, chunk_size)):
             ahead.append(pool.submit(_chunk, chunk, find, predictor))
             if len(ahead) > workers:
                 yield from ahead.popleft().result()
@@ -50,20 +64,20 @@ def rows(files: Iterable[PhotoFile], find: FindCrops, predictor: Predictor) -> I
             yield from future.result()
 
 
-def _chunk(files: list[PhotoFile], find: FindCrops, predictor: Predictor) -> list[Row]:
-    """Rows of a few files."""
+def _chunk(sources: list[Source], find: FindCrops, predictor: Predictor) -> list[Row]:
+    """Rows of a few pictures."""
     found: list[Row] = []
     pixels: list[np.ndarray] = []
-    for file in files:
+    for source in sources:
         try:
-            cut = find(images.decode(file.read()))
+            cut = find(source.picture())
         except (*images.Refused, OSError) as error:
-            found.append(_row(file, error=images.in_words(error)))
+            found.append(_row(source, error=images.in_words(error)))
             continue
         if not cut:
-            found.append(_row(file, error="no face found"))
+            found.append(_row(source, error=NO_FACE))
         for face, crop in enumerate(cut, start=1):
-            found.append(_row(file, face=face, **dict(zip("xywh", crop.box, strict=True))))
+            found.append(_row(source, face=face, **dict(zip("xywh", crop.box, strict=True))))
             pixels.append(crop.pixels)
     if pixels:
         predicted = predictor.predict(np.stack(pixels))
@@ -74,8 +88,8 @@ def _chunk(files: list[PhotoFile], find: FindCrops, predictor: Predictor) -> lis
     return found
 
 
-def _row(file: PhotoFile, **known: Any) -> Row:
-    return dict.fromkeys(COLUMNS) | {"path": file.name} | known
+def _row(source: Source, **known: Any) -> Row:
+    return dict.fromkeys(COLUMNS) | source.about | known
 
 
 def _years(value: float) -> float | None:

@@ -5,6 +5,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from faceage.core import images
 from faceage.core.image_files import SUFFIXES, is_leftover
@@ -27,6 +30,21 @@ class PhotoFile:
         text = str(self.path)
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the rows of its faces say of it."""
+        return {"path": self.name}
+
+    def picture(self) -> Image.Image:
+        """The image, decoded.
+
+        Raises
+        ------
+        OSError, images.Refused
+            If the file cannot be read, and if it cannot be decoded.
+        """
+        return images.decode(self.read())
+
     def read(self) -> bytes:
         """The file's bytes.
 
@@ -35,13 +53,23 @@ class PhotoFile:
         OSError
             If there are none to be had.
         """
+        if self.regular().stat().st_size > MAX_BYTES:
+            raise OSError(f"larger than {MAX_BYTES // 2**20} MiB")
+        return self.path.read_bytes()
+
+    def regular(self) -> Path:
+        """The path, of which it is known that there is a file to read.
+
+        Raises
+        ------
+        OSError
+            If there is none.
+        """
         if self.problem:
             raise OSError(self.problem)
         if not self.path.is_file():
             raise OSError("not a regular file" if self.path.exists() else "there is no such file")
-        if self.path.stat().st_size > MAX_BYTES:
-            raise OSError(f"larger than {MAX_BYTES // 2**20} MiB")
-        return self.path.read_bytes()
+        return self.path
 
 
 def find(arguments: Iterable[str]) -> Iterator[PhotoFile]:

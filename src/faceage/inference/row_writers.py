@@ -16,8 +16,8 @@ from faceage.core.outputs import atomic_write
 ROW_GROUP = 4096
 TYPES = {
     **dict.fromkeys(("path", "age_group", "error"), pa.string()),
-    **dict.fromkeys(("face", "x", "y", "w", "h"), pa.int32()),
-    **dict.fromkeys(("age", "low", "high"), pa.float64()),
+    **dict.fromkeys(("face", "track", "x", "y", "w", "h"), pa.int32()),
+    **dict.fromkeys(("age", "low", "high", "time", "smoothed_age", "spread"), pa.float64()),
 }
 
 
@@ -49,10 +49,17 @@ class JsonLines:
 
 
 class Table:
-    """Lines for people: the file, which face, the age with its interval, the age group."""
+    """Lines for people: the age with its interval, the age group, which face, the file.
 
-    def __init__(self) -> None:
-        print(f"{'age':>5}  {'interval':^9}  {'age group':<9}  {'face':>4}  file")
+    Parameters
+    ----------
+    films : whether there are columns for the time, the track and the smoothed age
+    """
+
+    def __init__(self, films: bool = False) -> None:
+        self.films = films
+        of_film = f"{'smoothed':^10}  {'time, s':>7}  {'track':>5}  " if films else ""
+        print(f"{'age':>5}  {'interval':^9}  {'age group':<9}  {'face':>4}  {of_film}file")
 
     def write(self, row: dict[str, Any]) -> None:
         """Write one row; files without a prediction have their line on standard error."""
@@ -60,7 +67,18 @@ class Table:
             return
         age = "" if row["age"] is None else f"{row['age']:.1f}"
         interval = "" if row["low"] is None else f"{row['low']:.0f} to {row['high']:.0f}"
-        print(f"{age:>5}  {interval:^9}  {row['age_group']:<9}  {row['face']:>4}  {row['path']}")
+        of_film = self._of_film(row) if self.films else ""
+        print(
+            f"{age:>5}  {interval:^9}  {row['age_group']:<9}  {row['face']:>4}  "
+            f"{of_film}{row['path']}"
+        )
+
+    def _of_film(self, row: dict[str, Any]) -> str:
+        smoothed, spread = row.get("smoothed_age"), row.get("spread")
+        shown = "" if smoothed is None else f"{smoothed:.1f}"
+        shown += "" if spread is None else f" ± {spread:.1f}"
+        time, track = ("", "") if "time" not in row else (f"{row['time']:.2f}", row["track"])
+        return f"{shown:<10}  {time:>7}  {track:>5}  "
 
 
 class Parquet:

@@ -14,11 +14,12 @@ async function ask(path, picture) {
 
 export const model = async () => (await ask("/v1/model")).json();
 
-// Faces from left to right, each with `index`, its place in the server's answer.
+// Faces from left to right, each with its `number`, from 1, and `index`, its place in the answer.
 export async function predict(picture, detect = "auto") {
   const answer = await (await ask(`/v1/predict?detect=${detect}`, picture)).json();
   const faces = answer.faces.map((face, index) => ({ ...face, index }));
-  return { ...answer, faces: faces.sort((one, other) => one.x - other.x) };
+  faces.sort((one, other) => one.x - other.x).forEach((face, place) => (face.number = place + 1));
+  return { ...answer, faces };
 }
 
 export const saliency = async (picture, index) => (await ask(`/v1/saliency?face=${index}`, picture)).blob();

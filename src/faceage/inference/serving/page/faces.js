@@ -8,13 +8,14 @@ const PLOT = 44; // pixels of a chart's height above its axis
 const at = (years) => `${(100 * Math.min(years, OLDEST)) / OLDEST}%`;
 
 const age = (face) => (face.age === null ? face.age_group : `${Math.round(face.age)}`);
+const spread = (face) => (face.spread == null ? "" : ` ± ${face.spread.toFixed(1)}`); // of films only
 const interval = (face) => (face.low === null ? "" : `${Math.round(face.low)} to ${Math.round(face.high)}`);
 
 export function inWords(faces) {
   if (!faces.length) return "no face found";
-  const each = faces.map((face, number) => {
+  const each = faces.map((face) => {
     const words = face.age === null ? `age group ${face.age_group}` : `about ${age(face)} years`;
-    const name = faces.length > 1 ? `face ${number + 1}: ` : "";
+    const name = faces.length > 1 ? `face ${face.number}: ` : "";
     return name + words + (face.low === null ? "" : `, between ${interval(face).replace("to", "and")}`);
   });
   return each.join("; ");
@@ -25,12 +26,12 @@ export function drawBoxes(svg, answer) {
   svg.setAttribute("aria-hidden", "true"); // the list says the same in words
   const size = Math.max(answer.width, answer.height) / 26;
   svg.replaceChildren(
-    ...answer.faces.flatMap((face, number) => {
+    ...answer.faces.flatMap((face) => {
       const text = { x: face.x + face.w / 2, "font-size": size, "text-anchor": "middle" };
       const below = Math.min(face.y + face.h + size, answer.height - size / 3);
       return [
         draw("rect", { class: "box", x: face.x, y: face.y, width: face.w, height: face.h }),
-        draw("text", { ...text, y: Math.max(face.y - size / 3, size) }, `${number + 1}: ${age(face)}`),
+        draw("text", { ...text, y: Math.max(face.y - size / 3, size) }, `${face.number}: ${age(face)}${spread(face)}`),
         draw("text", { ...text, y: below, "font-size": 0.8 * size }, interval(face)),
       ];
     }),
@@ -38,12 +39,12 @@ export function drawBoxes(svg, answer) {
 }
 
 export function list(faces, extra = () => []) {
-  return faces.map((face, number) =>
+  return faces.map((face) =>
     make(
       "li",
       {},
-      make("span", { className: "number", title: `face ${number + 1}` }, `${number + 1}`),
-      make("span", { className: "age" }, age(face), make("small", {}, face.age === null ? "" : " years")),
+      make("span", { className: "number", title: `face ${face.number}` }, `${face.number}`),
+      make("span", { className: "age" }, age(face), make("small", {}, face.age === null ? "" : `${spread(face)} years`)),
       make("span", { className: "detail" }, detail(face)),
       ...(face.age === null ? [] : [chart(face)]),
       ...extra(face),
@@ -55,7 +56,9 @@ export function list(faces, extra = () => []) {
 export function legend(faces, coverage) {
   const marks = [];
   if (faces.some((face) => face.distribution)) marks.push("bars: the probability of each year");
-  if (faces.some((face) => face.age !== null)) marks.push("line: the predicted age");
+  if (faces.some((face) => "spread" in face)) {
+    marks.push("line: the age, smoothed over some seconds", "±: how far it moves from picture to picture");
+  } else if (faces.some((face) => face.age !== null)) marks.push("line: the predicted age");
   if (faces.some((face) => face.low !== null)) marks.push(`shaded: the ${Math.round(100 * coverage)}% interval`);
   return marks.join("; ");
 }

@@ -1,8 +1,10 @@
-// Live predictions: each frame of the camera that the server has time for.
+// Live predictions: each frame of the camera that the server has time for, smoothed over time.
 
 import { jpeg, predict } from "./api.js";
 import { element } from "./elements.js";
+import { Tracker } from "./face_tracks.js";
 import { drawBoxes, inWords, legend, list } from "./faces.js";
+import { Smoothed } from "./smoothing.js";
 
 const WIDTH = 480; // pixels sent of a frame: more costs time and finds no more faces
 const UNDER_WAY = 2; // frames at once: one is encoded while the other is predicted
@@ -44,7 +46,8 @@ async function begin(about) {
   button.textContent = "Stop the webcam";
   say("the webcam is on");
   await video.play();
-  follow(stream, { underWay: 0, sent: 0, drawn: 0, times: [], listed: 0, spoken: performance.now() });
+  const tracker = new Tracker();
+  follow(stream, { tracker, underWay: 0, sent: 0, drawn: 0, times: [], listed: 0, spoken: performance.now() });
 }
 
 function stop() {
@@ -65,9 +68,10 @@ function follow(own, state) {
 async function send(own, state) {
   state.underWay += 1;
   const number = (state.sent += 1);
+  const taken = performance.now() / 1000;
   try {
     const answer = await predict(await jpeg(video, WIDTH, 0.8), "always");
-    if (stream === own) show(answer, number, state);
+    if (stream === own) show(answer, number, taken, state);
   } catch (error) {
     if (stream !== own) return;
     stop();
@@ -77,21 +81,44 @@ async function send(own, state) {
   }
 }
 
-function show(answer, number, state) {
+function show(answer, number, taken, state) {
   const now = performance.now();
   state.times = [...state.times.filter((time) => time > now - MEASURED), now];
   if (number < state.drawn) return; // overtaken by a later frame
   state.drawn = number;
-  drawBoxes(boxes, answer);
+  const faces = followed(answer.faces, taken, state.tracker);
+  drawBoxes(boxes, { ...answer, faces });
   if (now > state.listed + READABLE) {
     state.listed = now;
-    seen.replaceChildren(...list(answer.faces));
-    marks.textContent = legend(answer.faces, coverage);
+    seen.replaceChildren(...list(faces));
+    marks.textContent = legend(faces, coverage);
     const seconds = (now - state.times[0]) / 1000;
     if (seconds > 1) rate.textContent = `${Math.round((state.times.length - 1) / seconds)} pictures a second`;
   }
   if (now > state.spoken + SPOKEN) {
     state.spoken = now;
-    say(inWords(answer.faces));
+    say(inWords(faces));
   }
+}
+
+// Faces in the order of their tracks, each with its track's number and smoothed.
+function followed(faces, time, tracker) {
+  const tracks = tracker.update(faces, time);
+  const each = faces.map((face, place) => smoothed(face, tracks[place], time));
+  return each.sort((one, other) => one.number - other.number);
+}
+
+// The interval and the distribution become means over time like the age: they are shown with it.
+function smoothed(face, track, time) {
+  const { number, age, means = (track.means = {}) } = track;
+  if (face.age === null) return { ...face, number };
+  age.add(face.age, time);
+  const mean = (value, name) => {
+    const own = (means[name] ??= new Smoothed());
+    own.add(value, time);
+    return own.mean;
+  };
+  const [low, high] = ["low", "high"].map((end) => (face[end] === null ? null : mean(face[end], end)));
+  const distribution = face.distribution && face.distribution.map(mean);
+  return { ...face, number, age: age.mean, spread: age.std, low, high, distribution };
 }
