@@ -41,6 +41,17 @@ def test_tables_as_programs_write_them(workspace, table, encoding):
     assert (reader.layout, labels) == ("csv", AGES)
 
 
+def test_tables_separated_by_tabs_may_be_called_so(workspace):
+    files = IMAGES | {"labels.tsv": "ID\tClass\na.jpg\t25\nb.jpg\t61\n"}
+    reader, labels = read(lay_out(files, workspace / "data"))
+    assert (reader.layout, labels) == ("csv", AGES)
+
+
+def test_a_source_without_images_is_told_from_one_without_labels(workspace):
+    with pytest.raises(UserError, match="there is no image in"):
+        read(lay_out({"notes.txt": "none"}, workspace / "data"))
+
+
 def test_the_same_name_in_two_folders_is_told_apart(workspace):
     files = {
         "train/1.jpg": "",

@@ -142,7 +142,7 @@ def refuse_losses(reader: Reader, kept: int, rejected: list[Rejected], data: Dat
     shown = "; ".join(f"{path}: {reason} {detail}".rstrip() for path, reason, detail in lost[:3])
     cure = f"; to go on with what there is: -S data.min_kept={0.99 * kept / images:.2g}"
     raise UserError(
-        f"data.source: {usable} of the {images} images in {data.source} is usable: {reasons}"
+        f"data.source: of the {images} images in {data.source} {usable} can be used: {reasons}"
         f" ({shown}); in the layout {reader.layout} faces come as {reader.shown}"
         f"{cure if kept else ''}"
     )

@@ -98,6 +98,7 @@ class Csv(Listed):
 
     layout = "csv"
     shown = "labels.csv with a line for each image"
+    tables = "*.[ct]sv"
     certain = False
 
     def __init__(self, source: Source, data: Data, groupings: Mapping[str, Grouping]) -> None:
@@ -121,7 +122,7 @@ class Csv(Listed):
             )
         if not tables:
             raise NotThisLayout(
-                f"data.layout: csv takes a .csv in data.source, and there is no"
+                f"data.layout: csv takes a .csv or .tsv in data.source, and there is no"
                 f" {data.csv.file or 'such file'} in {data.source}"
             )
         has = columns[tables[0]]
@@ -207,7 +208,7 @@ class Lagenda(Listed):
     """People in photographs, with their faces' boxes: the label is that of the largest face."""
 
     layout = "lagenda"
-    shown = "lagenda_annotation.csv and lag_benchmark/b5c8ef090f134ad5.jpg, with data.align: true"
+    shown = "lagenda_annotation.csv and lag_benchmark/b5c8ef090f134ad5.jpg, with data.align: always"
     columns = ("img_name", "age", "gender", "face_x0", "face_y0", "face_x1", "face_y1")
 
     def _read(self, source: Source, tables: list[str]) -> None:

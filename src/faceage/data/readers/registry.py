@@ -4,6 +4,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping
 
+from faceage.core.image_files import may_be_image
 from faceage.core.script import UserError
 from faceage.core.settings import Data, Grouping
 
@@ -11,8 +12,9 @@ from faceage.core.settings import Data, Grouping
 from faceage.data.readers import file_names, folders, imdb_wiki  # noqa: F401
 from faceage.data.readers.base import READERS, NotThisLayout, Reader
 from faceage.data.readers.listed import Listed
-from faceage.data.sources import Source
+from faceage.data.sources import WHERE, Source
 
+TABLES = (".csv", ".tsv")
 # A layout is recognised where this share of the images have a label in it.
 RECOGNISED = 0.5
 # Two layouts say the same where so many of the ages that both have differ by a year at most.
@@ -39,6 +41,8 @@ def choose(source: Source, data: Data, groupings: Mapping[str, Grouping]) -> Rea
     """
     if known(data.layout) != "auto":
         return READERS[data.layout](source, data, groupings)
+    if not any(map(may_be_image, source.names)):
+        raise UserError(f"data.source: there is no image in {data.source}; {WHERE}")
     fitting, missing = _fitting(source, data, groupings)
     if not fitting:
         raise missing
@@ -78,7 +82,7 @@ def _fitting(
         try:
             readers.append(reader(source, data, groupings))
         except NotThisLayout as error:
-            if layout == "csv" and any(name.lower().endswith(".csv") for name in source.names):
+            if layout == "csv" and any(name.lower().endswith(TABLES) for name in source.names):
                 missing = error
     tables: list[Reader] = [reader for reader in readers if isinstance(reader, Listed)]
     fitting = [reader for reader in readers if reader.share >= RECOGNISED] or tables
