@@ -137,12 +137,12 @@ def refuse_losses(reader: Reader, kept: int, rejected: list[Rejected], data: Dat
     images = kept + len(lost)
     if kept and kept >= data.min_kept * images:
         return
-    usable = f"only {kept}" if kept else "none"
+    usable, verb = f"only {kept}" if kept else "none", "are" if kept > 1 else "is"
     reasons = ", ".join(f"{count} {reason}" for reason, count in count_reasons(lost).items())
     shown = "; ".join(f"{path}: {reason} {detail}".rstrip() for path, reason, detail in lost[:3])
     cure = f"; to go on with what there is: -S data.min_kept={0.99 * kept / images:.2g}"
     raise UserError(
-        f"data.source: of the {images} images in {data.source} {usable} can be used: {reasons}"
+        f"data.source: {usable} of the {images} images in {data.source} {verb} usable: {reasons}"
         f" ({shown}); in the layout {reader.layout} faces come as {reader.shown}"
         f"{cure if kept else ''}"
     )

@@ -122,7 +122,7 @@ class Csv(Listed):
             )
         if not tables:
             raise NotThisLayout(
-                f"data.layout: csv takes a .csv or .tsv in data.source, and there is no"
+                f"data.layout: csv takes a .csv in data.source, and there is no"
                 f" {data.csv.file or 'such file'} in {data.source}"
             )
         has = columns[tables[0]]
