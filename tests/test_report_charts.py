@@ -92,9 +92,8 @@ def test_errors_elsewhere_stand_beside_those_at_home(tmp_path, monkeypatch):
     dash = labels.EN_DASH
     assert bands["age"].tolist() == [f"0{dash}19", f"20{dash}39", f"40{dash}59", f"60{dash}79"]
     drawn = errors_by_age({"family": table, "streets": bands}, "test faces", themes.LIGHT)
-    heights = [
-        bar.get_height() for bar in drawn.axes[0].containers[0] + drawn.axes[0].containers[1]
-    ]
+    bars = [bar for bar in drawn.axes[0].patches if isinstance(bar, Rectangle)]
+    heights = [bar.get_height() for bar in bars]
     assert heights == [*table["error_home"], *table["error"]]
     assert ticks(drawn.axes[2].xaxis) == bands["age"].tolist()
 
