@@ -24,11 +24,10 @@ from PIL import Image
 from faceage.core import images
 from faceage.core.params import IngestParams, load
 from faceage.core.script import run
-from faceage.data import duplicates, ingest_cache, ingestion
+from faceage.data import duplicates, ingest_cache, ingestion, origins
 from faceage.data.identities import same_person
 from faceage.data.image_records import ImageRecord
 from faceage.data.ingest_cache import IngestCache
-from faceage.data.readers import registry
 from faceage.data.sources import open_source
 
 PAIRS, ACROSS, GAP, NEW = 100, 10, 8, 100
@@ -42,9 +41,8 @@ def main() -> None:
     params = load(IngestParams)
     data = params.data.model_copy(update={"source": source})
     start = time.perf_counter()
-    with open_source(source) as files:
-        reader = registry.choose(files, data, params.groupings)
-        found, _, records = ingestion.inspect(files, reader, data, IngestCache())
+    with origins.opened(data, params.groupings) as origin:
+        found, _, records = ingestion.inspect(origin, IngestCache())
     decoded = time.perf_counter()
     seen = ingest_cache.compare(records, IngestCache(), data)
     searched = time.perf_counter()

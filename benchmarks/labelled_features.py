@@ -10,9 +10,7 @@ import torch
 from faceage.cleaning.frozen_features import IMG_SIZE
 from faceage.core import images
 from faceage.core.params import IngestParams, load
-from faceage.data import ingest_cache, ingestion
-from faceage.data.readers import registry
-from faceage.data.sources import open_source
+from faceage.data import ingest_cache, ingestion, origins
 from faceage.networks import age_network
 from faceage.networks.forward import extract_features
 
@@ -27,14 +25,13 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
     """
     params = load(IngestParams)
     data = params.data.model_copy(update={"source": source})
-    with open_source(source) as files:
-        reader = registry.choose(files, data, params.groupings)
+    with origins.opened(data, params.groupings) as origin:
         earlier = ingest_cache.load(data)
-        found, _, records = ingestion.inspect(files, reader, data, earlier)
+        found, _, records = ingestion.inspect(origin, earlier)
         seen = ingest_cache.compare(records, earlier, data)
         ingest_cache.save(data, seen, earlier)
         first = {candidate.face: candidate for candidate in reversed(found)}
-        features = _features(files, list(first.values()), Path(source), weights)
+        features = _features(origin.source, list(first.values()), Path(source), weights)
     clusters = ingestion.cluster(found, seen.near)
     table = pd.DataFrame([vars(candidate.labels) for candidate in found])
     table["path"] = [candidate.name for candidate in found]

@@ -48,7 +48,7 @@ def main() -> None:
     """Train both ways with the same seeds, compare the best validation error of each."""
     params, faces = load(TrainParams), draw(FACES)
     train, val = (
-        FaceDataset(faces.pixels[rows], faces.labels[rows])
+        FaceDataset(faces.pixels[rows], faces.labels[rows], faces.weights[rows])
         for rows in (slice(VAL, None), slice(VAL))
     )
     found = {
@@ -84,8 +84,9 @@ def draw(count: int) -> FaceDataset:
         assert labels is not None
         pixels.append(torch.from_numpy(images.square(images.decode(content), IMG_SIZE).copy()))
         ages.append(float(labels.age))
-    none = torch.full((count,), -1)
-    return FaceDataset(torch.stack(pixels), Labels(torch.tensor(ages), none, none, none))
+    none, exact = torch.full((count,), -1), torch.tensor(ages)
+    labels = Labels(exact, exact, exact, none, none, none)
+    return FaceDataset(torch.stack(pixels), labels, torch.ones(count))
 
 
 def best(

@@ -4,8 +4,8 @@
 
 Reads  params.yaml and what it points to: the sources, a published split, the model's name, the
        weights, the model of identities
-Writes data/checked.txt, always the same: the other stages wait for it, and rerun only for reasons
-       of their own; reports/external/names.yaml, what the sources of `external` are called
+Writes data/checked/params.txt, always the same: the other stages wait for it, and rerun only for
+       reasons of their own; reports/external/names.yaml, what the sources of `external` are called
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from faceage.core import tables
 from faceage.core.outputs import atomic_write
 from faceage.core.params import Params, load
 from faceage.core.script import UserError, run
-from faceage.core.settings import Data, External
+from faceage.core.settings import Data, External, FurtherSource
 from faceage.data import identities, sources
 from faceage.data.readers import registry
 from faceage.networks import age_network, targets
@@ -26,7 +26,11 @@ from faceage.training.transforms import make_transforms
 def main() -> None:
     """Check keys and values, then build and open on trial what they name."""
     params = load(Params)
-    targets.check(params.target, params.train.reweight)
+    targets.check(
+        params.target,
+        params.train.reweight,
+        [entry.weight for entry in params.data.sources.values()],
+    )
     make_transforms(params.train.augment)
     for number, phase in enumerate(params.train.phases):
         make_transforms(phase.augment or [], f"train.phases.{number}.augment")
@@ -36,7 +40,11 @@ def main() -> None:
     optimizer = make_optimizer(network, params.train, params.train.lr)
     make_scheduler(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
-    places: list[Data | External] = [params.data, *params.external.values()]
+    places: list[Data | FurtherSource | External] = [
+        params.data,
+        *params.data.sources.values(),
+        *params.external.values(),
+    ]
     for place in places:
         registry.known(place.layout)
         if Path(place.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
@@ -46,7 +54,7 @@ def main() -> None:
     if split != tables.FACES and not split.is_file():  # the faces are yet to be ingested
         raise UserError(f"split.source: there is no file {split}; {tables.FACES}: a split is drawn")
     tables.write_external_names(params.external)
-    with atomic_write("data/checked.txt") as part:
+    with atomic_write("data/checked/params.txt") as part:
         part.write_text("params.yaml has been found sound by src/check.py\n")
 
 

@@ -32,14 +32,14 @@ def main() -> None:
     params = load(EvaluateParams)
     about = saved_model.describe()
     with tracking.continue_run(load(TrackingParams).tracking, about["fingerprint"]) as tracked:
-        splits = tables.read_splits()
-        pixels = decode(splits)
+        splits, bands = apart(tables.read_splits())
+        pixels = decode(splits | {"bands": bands})
         network, target = saved_model.load()
         network = network.to(devices.pick())
         logits = {name: predict(network, pixels[name], torch.float32) for name in pixels}
         costs = cost.measure(network, saved_model.FOLDER)
 
-        evaluation = Evaluation(params, splits, target, logits)
+        evaluation = Evaluation(params, splits, target, logits, bands=bands)
         if evaluation.has_ages:
             rows = robustness.sample(splits["test"], params.evaluate.robustness_faces, params.seed)
             evaluation = replace(
@@ -62,14 +62,25 @@ def main() -> None:
         tracked.log_metrics(metrics.numbers_only(headline | {"cost": costs}))
         tracked.set_tags(repository.lock_tags())
     print(f"measured on {len(splits['test'])} test faces:", in_words(headline["test"]))
+    if len(bands):
+        share, years = headline["bands"]["in_band"], headline["bands"]["distance"]
+        print(f"and on {len(bands)} with bands of ages: {share:.1%} in them, {years:.2f} years off")
 
 
-def decode(splits: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
-    """Pixels of the faces of val and test: uint8 (n, side, side, 3)."""
-    side = faces.stored_side(pd.concat(splits.values()))
+def apart(splits: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """The splits with val and test without faces that have bands of ages; those of test."""
+    banded = {name: part["age_low"] < part["age_high"] for name, part in splits.items()}
+    exact = {name: splits[name][~banded[name]].reset_index(drop=True) for name in ("val", "test")}
+    return splits | exact, splits["test"][banded["test"]].reset_index(drop=True)
+
+
+def decode(parts: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
+    """Pixels of the faces that the model looks at: uint8 (n, side, side, 3)."""
+    side = faces.stored_side(pd.concat(parts.values()))
     return {
-        name: faces.decode(splits[name], tables.image_bytes(splits[name]["face"]), side)
-        for name in ("val", "test")
+        name: faces.decode(part, tables.image_bytes(part["face"]), side)
+        for name, part in parts.items()
+        if name != "train" and len(part)
     }
 
 

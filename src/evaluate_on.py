@@ -26,10 +26,9 @@ from faceage.core.outputs import write_json
 from faceage.core.params import ExternalParams, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Data, External
-from faceage.data import ingestion, shared
+from faceage.data import ingestion, origins, shared
 from faceage.data.collection import collect
 from faceage.data.readers import registry
-from faceage.data.sources import open_source
 from faceage.evaluation import external, external_text
 from faceage.evaluation.conformal import Calibration
 from faceage.networks import default_model, devices, faces, saved_model
@@ -140,19 +139,17 @@ class Read:
 
 def read(data: Data, params: ExternalParams, home: Home, side: int, model: Path) -> Read:
     """Read the source, and let the model look at the faces that training has not seen."""
-    with open_source(data.source) as source:
-        reader = registry.choose(source, data, params.groupings)
-        print(registry.in_words(reader))
-        found = collect(source, reader, data, bands=True)
-        rows = pd.DataFrame(ingestion.rows(source, found.kept, found.clusters))
-    labels = pd.DataFrame([vars(candidate.labels) for candidate in found.kept])
-    table = rows[["face", "gender", "race"]].assign(
-        cluster=rows["burst_cluster"], age=labels["age"].astype("Float64").astype(float)
+    with origins.opened(data, params.groupings) as origin:
+        print(registry.in_words(origin.reader))
+        found = collect([origin])
+        rows = pd.DataFrame(ingestion.rows(found.kept, found.clusters))
+    table = rows[["face", "gender", "race", "age_low", "age_high"]].assign(
+        cluster=rows["burst_cluster"],
+        age=rows["age"].astype(float).where(rows["age_low"] == rows["age_high"]),
     )
-    table = table.assign(age_low=labels["age_low"], age_high=labels["age_high"])
     counts: dict[str, Any] = {
-        "layout": reader.layout,
-        "found": reader.found,
+        "layout": origin.reader.layout,
+        "found": origin.reader.found,
         "rejected": ingestion.count_reasons(found.rejected),
         "shared": None,
     }

@@ -29,14 +29,16 @@ def main() -> None:
     ranked = faces[["face", "path", "age"]].assign(
         outlier_score=label_issues.outlier_scores(features)
     )
-    if faces["age"].notna().all():
-        found = label_issue_scores(faces, features, params.seed)
-    else:  # classes have no residual
-        found = pd.DataFrame(index=faces.index, columns=list(label_issues.COLUMNS), dtype=float)
-    ranked[list(label_issues.COLUMNS)] = found
+    # Classes and bands of ages have no residual.
+    exact = (faces["age_low"] == faces["age_high"]).to_numpy()
+    ranked[list(label_issues.COLUMNS)] = np.nan
+    if exact.any():
+        found = label_issue_scores(faces[exact], features[exact], params.seed)
+        ranked.loc[exact, list(label_issues.COLUMNS)] = found.to_numpy()
     ranked = ranked.sort_values(["issue_score", "face"], ascending=[False, True])
     tables.write_label_issues(ranked)
-    tables.write_clean_split(worst(ranked["face"], faces, params.label_issues.leave_out))
+    issues = ranked.loc[ranked["issue_score"].notna(), "face"]
+    tables.write_clean_split(worst(issues, faces, params.label_issues.leave_out))
     error = (ranked["age"] - ranked["predicted"]).abs().mean()
     print(f"{len(ranked)} faces; error of the predictions that labels are held against {error:.1f}")
 

@@ -8,6 +8,8 @@ Writes data/split.csv, reports/split.json
 
 from pathlib import Path
 
+import pandas as pd
+
 from faceage.core import tables
 from faceage.core.outputs import write_json
 from faceage.core.params import SplitParams, load
@@ -25,11 +27,20 @@ def main() -> None:
     faces["bin"] = splitting.age_bins(ages, split.bin_years, split.min_bin) if has_ages else classes
 
     drawn = Path(split.source) == tables.FACES
+    faces["drawn"] = True
     if drawn:
         shares = {name: getattr(split, name) for name in tables.SPLITS}
         faces["cluster"] = splitting.cluster_names(faces, split.clusters)
         strata = faces["bin"] if split.stratify else "all"
-        faces["split"] = splitting.assign(faces.assign(bin=strata), shares, params.seed)
+        faces["split"] = splitting.fixed(faces, tables.SPLITS)
+        faces["drawn"] = faces["split"].isna()
+        to_draw = faces.assign(bin=strata)[faces["drawn"]]
+        faces.loc[faces["drawn"], "split"] = splitting.assign(to_draw, shares, params.seed)
+    elif faces["fixed_split"].notna().any():
+        raise UserError(
+            f"split.source: {split.source} says where each face goes, and so does data.sources; set"
+            " the split of each source there to null"
+        )
     else:
         faces["split"] = published_split.look_up(Path(split.source), faces)
         shares = {name: float((faces["split"] == name).mean()) for name in tables.SPLITS}
@@ -46,18 +57,38 @@ def main() -> None:
             f" {', '.join(tables.SPLITS)} are needed, so turn some rows of another part into it"
         )
 
+    for name in ("val", "test"):
+        refuse_bands_only(faces[faces["split"] == name], name)
+
     leaks = splitting.leaks(faces)
     kept_whole = split.clusters if drawn else splitting.kept_whole(leaks)
     faces["cluster"] = splitting.cluster_names(faces, kept_whole)
+    fixed = splitting.count_fixed(faces)
     summary = {"source": split.source, "kept_whole": kept_whole}
-    summary |= splitting.summary(faces, shares) | {"leaks": leaks}
+    summary |= splitting.summary(faces, shares) | {"leaks": leaks, "fixed": fixed}
     tables.write_split(faces)
     write_json("reports/split.json", summary)
     for name in tables.SPLITS:
         share = (faces["split"] == name).mean()
         print(f"{name:5} {(faces['split'] == name).sum():6} faces, {share:.1%}")
-    for line in [*splitting.uneven(faces, shares), *splitting.leaks_in_words(leaks)]:
+    if fixed["faces"]:
+        print(
+            f"{fixed['faces']} faces have a fixed split: {fixed['joined']} others went with them,"
+            f" {fixed['moved']} were moved from it to stay with their cluster"
+        )
+    uneven = splitting.uneven(faces[faces["drawn"]], shares)
+    for line in [*uneven, *splitting.leaks_in_words(leaks)]:
         print(line)
+
+
+def refuse_bands_only(faces: pd.DataFrame, name: str) -> None:
+    """Raise `UserError` if faces have ages, but none an exact one: nothing is measured in years."""
+    if (faces["age_low"] < faces["age_high"]).all():
+        raise UserError(
+            f"split: all {len(faces)} faces in {name} are labelled with bands of ages, and its"
+            " metrics are of exact ages; add a source of exact ages to data.sources, and to measure"
+            " on bands name their source in `external`"
+        )
 
 
 if __name__ == "__main__":

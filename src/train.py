@@ -33,7 +33,6 @@ def main() -> None:
     params = load(TrainParams)
     settings = params.train
     age_network.require(params.model)
-    targets.check(params.target, settings.reweight)
     device = devices.pick()
     key = fingerprint("train", params)
     interrupted = Checkpoint(key).load() or {}
@@ -42,6 +41,7 @@ def main() -> None:
     ) as tracked:
         train, val, synthetic = read_faces(params)
         check_monitor(train.labels, settings)
+        targets.check(params.target, settings.reweight, train.weights.tolist())
         target = targets.fit(train.labels, params.target, params.groupings)
         boundaries = params.groupings["age_group"].boundaries
         architecture = age_network.resolve(params.model, settings, params.target, target.outputs)
@@ -90,7 +90,8 @@ def read_faces(params: TrainParams) -> tuple[FaceDataset, FaceDataset, bool]:
     for name in ("train", "val"):
         table = splits[name]
         pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
-        decoded.append(FaceDataset(pixels, labels(table, classes)))
+        weights = torch.tensor(table["weight"].to_numpy(dtype="float32"))
+        decoded.append(FaceDataset(pixels, labels(table, classes), weights))
     return decoded[0], decoded[1], bool(splits["train"]["synthetic"].any())
 
 

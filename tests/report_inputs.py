@@ -70,7 +70,7 @@ def write(
     if classes := isinstance(target, targets.Classification) and target.centres is None:
         for row in rows:
             row["age_class"] = target.names[min(row["age"] // 35, 2)]
-            row["age"] = None
+            row["age"] = row["age_low"] = row["age_high"] = None
     tables.write_faces(rows)
     table = tables.read_faces()
     middle = (faces - test) * 7 // 8
@@ -123,10 +123,14 @@ def _row(
         "face": face,
         "image": {"bytes": content, "path": f"{age}_{gender}_{race}_{number:017}.png"},
         "age": age,
+        "age_low": age,
+        "age_high": age,
         "age_class": None,
         "gender": gender,
         "race": race if number % 40 and gender is not None else None,
         **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face),
+        "weight": 1.0,
+        "fixed_split": None,
         "width": 96,
         "height": 96,
         "synthetic": synthetic,
@@ -167,6 +171,8 @@ def _write_ingest(root: Path, faces: int, synthetic: bool) -> None:
     content = {
         "source": "data/sample",
         "layout": "utkface",
+        "sources": {},
+        "bands": 0,
         "synthetic": synthetic,
         "found": faces + sum(reasons.values()),
         "kept": faces,

@@ -66,6 +66,7 @@ def split_faces(workspace) -> None:
     rows = [
         {
             **{"face": name, "image": {"bytes": photo(n), "path": f"{n}.jpg"}, "age": 7 * n % 90},
+            **{"age_low": 7 * n % 90, "age_high": 7 * n % 90, "weight": 1.0, "fixed_split": None},
             **{"age_class": None, "gender": n % 2, "race": n % 5},
             **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), name),
             **{"width": SIDE, "height": SIDE, "synthetic": True},
@@ -74,8 +75,7 @@ def split_faces(workspace) -> None:
     ]
     tables.write_faces(rows)
     tables.write_split(pd.DataFrame({"face": names, "cluster": names, "part": parts}))
-    for name in ("label_issues.csv", "checked.txt"):
-        (workspace / "data" / name).touch()
+    (workspace / "data/label_issues.csv").touch()
 
 
 @pytest.mark.slow

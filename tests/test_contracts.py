@@ -21,9 +21,10 @@ def row(number: int, **changes: object) -> dict[str, object]:
     plain = {
         "face": face,
         "image": {"bytes": content, "path": f"{number}.jpg"},
-        **{"age": 30, "age_class": None, "gender": 0, "race": None},
+        **{"age": 30, "age_low": 30, "age_high": 30, "age_class": None, "gender": 0, "race": None},
         **clusters,
         **{"width": 64, "height": 64, "synthetic": True},
+        **{"weight": 1.0, "fixed_split": None},
     }
     return plain | changes
 

@@ -114,7 +114,7 @@ def test_a_size_that_the_backbone_does_not_take(workspace):
 
 def test_a_tracking_server_that_does_not_answer(workspace):
     edit_params({"model": "test_resnet"})
-    for name in ("faces.parquet", "split.csv", "label_issues.csv", "checked.txt"):
+    for name in ("faces.parquet", "split.csv", "label_issues.csv"):
         (workspace / "data").mkdir(exist_ok=True)
         (workspace / "data" / name).write_bytes(b"")
     result = run_script("train", MLFLOW_TRACKING_URI="http://127.0.0.1:9")

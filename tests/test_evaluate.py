@@ -20,25 +20,36 @@ REGRESSION = targets.Regression(40, 20, "l1", 1)
 NAMES = ("YOUNG", "MIDDLE", "OLD")
 
 
-def prepare(test_faces, gender=0, oldest=90, val_faces=12, classes=False, target=REGRESSION):
-    """Write the inputs of evaluate: few faces, and a model that has learned nothing."""
+def prepare(
+    test_faces, gender=0, oldest=90, val_faces=12, classes=False, target=REGRESSION, banded=0
+):
+    """Write the inputs of evaluate: few faces, and a model that has learned nothing.
+
+    The last `banded` of the test faces have the band of ten years around their age.
+    """
     rows = []
     random = np.random.default_rng(0)
     for number in range(20 + val_faces + test_faces):
         content = photo(number)
         face = hashlib.sha256(content).hexdigest()
+        age = None if classes else int(random.integers(0, oldest))
+        wide = number >= 20 + val_faces + test_faces - banded
         rows.append(
             {
                 "face": face,
                 "image": {"bytes": content, "path": f"{number}.jpg"},
                 "age_class": NAMES[number % 3] if classes else None,
-                "age": None if classes else int(random.integers(0, oldest)),
+                "age": age,
+                "age_low": age // 10 * 10 if age and wide else age,
+                "age_high": age // 10 * 10 + 9 if age and wide else age,
                 "gender": gender,
                 "race": None if number % 2 else 1,
                 **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face),
                 "width": 64,
                 "height": 64,
                 "synthetic": True,
+                "weight": 1.0,
+                "fixed_split": None,
             }
         )
     tables.write_faces(rows)

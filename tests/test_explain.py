@@ -152,9 +152,9 @@ def prepare(faces, model="test_resnet", img_size=IMG_SIZE):
         rows.append(
             {
                 "face": face, "image": {"bytes": content, "path": f"{number}.jpg"},
-                "age": 30, "age_class": None, "gender": 0, "race": 0,
+                "age": 30, "age_low": 30, "age_high": 30, "age_class": None, "gender": 0, "race": 0,
                 **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), face),
-                "width": 64, "height": 64, "synthetic": True,
+                "width": 64, "height": 64, "synthetic": True, "weight": 1.0, "fixed_split": None,
             }
         )  # fmt: skip
         about = {"face": face, "path": f"{number}.jpg", "age": 30, "cluster": face}

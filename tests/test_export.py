@@ -218,9 +218,9 @@ def test_export_and_predict_as_people_run_them(workspace, monkeypatch, capsys):
     rows = [
         {
             **{"face": name, "image": {"bytes": photo(n), "path": f"{n}.jpg"}, "age": n},
-            **{"age_class": None, "gender": 0, "race": 0},
+            **{"age_low": n, "age_high": n, "age_class": None, "gender": 0, "race": 0},
             **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), name),
-            **{"width": 64, "height": 64, "synthetic": True},
+            **{"width": 64, "height": 64, "synthetic": True, "weight": 1.0, "fixed_split": None},
         }
         for n, name in enumerate(names)
     ]

@@ -69,8 +69,6 @@ def test_a_recipe_runs_from_source_to_report(name, workspace, laid_out, monkeypa
     configure(name, laid_out)
     for resolution in ("DPI", "PHOTOGRAPHS_DPI"):
         monkeypatch.setattr(themes, resolution, 20)  # nobody looks at these figures
-    (workspace / "data").mkdir()
-    (workspace / "data/checked.txt").touch()
     tables.write_external_names([])
     for stage in (ingest, split, label_issues, train, evaluate, explain, report):
         stage.main()

@@ -376,6 +376,28 @@ def test_data_without_rejections_says_so(found):
     assert "Rejected files by name" not in shown
 
 
+def test_bands_of_ages_and_further_sources_are_named(found):
+    found.ingest["bands"] = 120
+    found.ingest["sources"]["fairface"] = {
+        **{"source": "fairface.tar", "layout": "fairface", "found": 130, "kept": 120},
+        **{"weight": 0.5, "split": "test"},
+    }
+    found.metrics["bands"] = {
+        **{"n": 120, "in_band": 0.391, "within_one_band": 0.8, "distance": 5.96},
+    }
+    shown = unescape(render(found))
+    assert "<code>data/sample</code>, <code>fairface.tar</code>" in shown
+    assert "120 faces are labelled with a band of ages" in shown
+    assert "Of 120 such test faces 39% are predicted to be in their band, 80% in it or one" in shown
+    assert "the mean distance to it is 6.0 years" in shown
+    card = page.data_card(
+        dataclasses.replace(found, metrics=found.metrics | {"synthetic": False}),
+        params.load(params.ReportParams),
+    )
+    assert "`fairface.tar`, layout fairface: 120 of 130 files used, all in test, each" in card
+    assert "| of these with a band of ages, not an exact one | 120 |" in card
+
+
 @pytest.mark.parametrize("missing", ["reports/predictions.csv", "data/saliency.parquet"])
 def test_missing_input_is_named(made, tmp_path, monkeypatch, missing):
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)

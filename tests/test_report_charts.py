@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import report_inputs
+from matplotlib.patches import Rectangle
 
 from faceage.core import params
 from faceage.core.utkface import RACES

@@ -11,9 +11,8 @@ import sample
 from faceage.core import images, params
 from faceage.core.reasons import Reason
 from faceage.core.utkface import SYNTHETIC_COMMENT, parse
-from faceage.data import conflicts, duplicates, ingestion, sources
+from faceage.data import conflicts, duplicates, ingestion, origins
 from faceage.data.ingest_cache import IngestCache
-from faceage.data.readers import registry
 from faceage.sample.sample_files import bad_files, sample_files
 
 COUNT, IMG_SIZE = 150, 96
@@ -94,7 +93,6 @@ ONLY_ELSEWHERE = {
     Reason.LISTED_TWICE,
     Reason.AMBIGUOUS,
     Reason.UNKNOWN_CLASS,
-    Reason.BAND,
     Reason.SET_ASIDE,
     Reason.ABSENT,
 }
@@ -106,9 +104,9 @@ def test_every_kind_of_bad_file_is_planted(workspace):
     for name, content in bad_files(128, 0):
         (folder / name).write_bytes(content)
     settings = params.load(params.IngestParams)
-    with sources.open_source(folder) as source:
-        reader = registry.choose(source, settings.data, settings.groupings)
-        candidates, rejected, _ = ingestion.inspect(source, reader, settings.data, IngestCache())
+    data = settings.data.model_copy(update={"source": str(folder)})
+    with origins.opened(data, settings.groupings) as origin:
+        candidates, rejected, _ = ingestion.inspect(origin, IngestCache())
     rejected += conflicts.resolve_copies(candidates, settings.data.conflicts).rejected
     found = {item.reason for item in rejected}
     assert found == set(Reason) - ONLY_ELSEWHERE

@@ -121,11 +121,30 @@ def test_the_summary_counts_and_finds_the_largest_deviation():
     faces["split"] = (["train"] * 70 + ["val"] * 15 + ["test"] * 15) + (
         ["train"] * 60 + ["val"] * 20 + ["test"] * 20
     )
+    faces["drawn"] = True
     summary = splitting.summary(faces, SHARES)
     assert summary["splits"]["train"]["faces"] == 130
     assert summary["splits"]["val"]["age"]["min"] == 1
     assert summary["bins"][1] == {"bin": "050-054", "train": 60, "val": 20, "test": 20}
     assert summary["largest_deviation"] == {"bin": "050-054", "split": "train", "points": -10.0}
+    faces.loc[faces["bin"] == "050-054", "drawn"] = False
+    assert splitting.summary(faces, SHARES)["largest_deviation"]["points"] == 0
+    assert splitting.summary(faces, SHARES)["bins"] == summary["bins"]
+
+
+def test_a_fixed_split_takes_its_cluster_along_and_of_two_the_later_one_wins():
+    """Two go with the first; of the cluster of d, with two fixed splits, no face is trained on."""
+    faces = pd.DataFrame(
+        {
+            "cluster": ["a", "a", "a", "d", "d", "d", "g"],
+            "fixed_split": ["train", None, None, "train", "val", None, None],
+        }
+    )
+    faces["split"] = splitting.fixed(faces, tables.SPLITS)
+    faces["drawn"] = faces["split"].isna()
+    assert faces["split"].tolist()[:6] == ["train"] * 3 + ["val"] * 3
+    assert faces["drawn"].tolist() == [False] * 6 + [True]
+    assert splitting.count_fixed(faces) == {"faces": 3, "joined": 3, "moved": 1}
 
 
 def test_leaks_are_counted_by_kind_in_clusters_faces_and_test_faces():

@@ -54,7 +54,10 @@ def test_rooms_are_the_only_place_for_code():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_command_is_the_script_and_nothing_of_the_machine(stage):
-    own = {"external": "python src/evaluate_on.py --name ${key}"}
+    own = {
+        "external": "python src/evaluate_on.py --name ${key}",
+        "sources": "python src/sources.py ${key}",
+    }
     assert STAGES[stage]["cmd"] == own.get(stage, f"python src/{stage}.py")
 
 
@@ -90,7 +93,7 @@ def test_an_edit_of_the_server_of_onnx_or_of_predict_runs_publish_alone(path):
 @pytest.mark.parametrize(
     ("room", "stages"),
     [
-        ("data", {"check", "ingest", "split", "external"}),
+        ("data", {"check", "sources", "ingest", "split", "external"}),
         (
             "networks",
             {"check", "label_issues", "train", "evaluate", "external", "explain", "publish"},

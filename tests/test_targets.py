@@ -11,6 +11,7 @@ import torch
 from faceage.core.script import UserError
 from faceage.core.settings import Grouping, TargetSettings
 from faceage.networks import losses, targets
+from faceage.networks.ordinal import Ordinal
 from faceage.networks.target import Labels
 from faceage.networks.target import labels as labels_of
 
@@ -32,9 +33,11 @@ BY_AGE = ("regression", "coral", "corn", "dldl", "sord", "mean_variance")
 EVERY = (*BY_AGE, "classification")
 
 
-def labels(ages=AGES, gender=0, race=0):
+def labels(ages=AGES, gender=0, race=0, high=None):
     none = torch.full((len(ages),), -1)
-    return Labels(ages, none, none + 1 + gender, none + 1 + race)
+    high = ages if high is None else high
+    middle = ((ages + high) / 2).floor()
+    return Labels(middle, ages, high, none, none + 1 + gender, none + 1 + race)
 
 
 def fitted(name, ages=AGES, **changes):
@@ -44,13 +47,13 @@ def fitted(name, ages=AGES, **changes):
 
 def perfect(target, ages=AGES):
     """Logits that say the encoded labels as surely as the target can."""
-    encoded = target.encode(labels(ages))
+    encoded = target.encode(labels(ages))[:, :1]
     match target:
         case targets.Regression():
             return encoded
         case targets.Classification():
             return 100 * torch.nn.functional.one_hot(encoded[:, 0].long(), target.outputs).float()
-        case targets.Ordinal():
+        case Ordinal():
             older = torch.arange(target.outputs) < encoded
             return torch.where(older, 100.0, -100.0)
         case targets.Distribution():
@@ -193,12 +196,12 @@ def test_distributions_are_over_whole_years_and_sum_to_one(name):
 def test_additional_heads_add_their_weighted_losses():
     ages = torch.tensor([20.0, 30.0])
     none = torch.tensor([-1, -1])
-    both = Labels(ages, none, torch.tensor([1, -1]), torch.tensor([4, -1]))
+    both = Labels(ages, ages, ages, none, torch.tensor([1, -1]), torch.tensor([4, -1]))
     settings = TargetSettings(**DEFAULTS | {"name": "regression", "gender": 0.5, "race": 2.0})
     target = targets.fit(both, settings, GROUPINGS)
     assert isinstance(target, targets.MultiTask)
     assert target.outputs == 1 + 2 + 5
-    logits = torch.cat([target.main.encode(both), torch.zeros(2, 7)], dim=1)
+    logits = torch.cat([target.main.encode(both)[:, :1], torch.zeros(2, 7)], dim=1)
     expected = [0.5 * math.log(2) + 2 * math.log(5), 0.0]  # unlabelled faces add nothing
     assert target.losses(logits, target.encode(both)).tolist() == pytest.approx(expected)
     assert torch.allclose(target.age(logits), ages)
@@ -209,6 +212,7 @@ def test_classes_instead_of_ages():
     table = pd.DataFrame(
         {"age": [None, None], "age_class": ["OLD", "YOUNG"], "gender": pd.NA, "race": pd.NA}
     )
+    table = table.assign(age_low=table["age"], age_high=table["age"])
     found = labels_of(table, ["YOUNG", "MIDDLE", "OLD"])
     settings = TargetSettings(**DEFAULTS | {"name": "classification", "grouping": "life_stage"})
     target = targets.fit(found, settings, GROUPINGS)

@@ -43,7 +43,8 @@ def some_faces(count: int) -> FaceDataset:
     pixels = (noise + 2 * ages.view(-1, 1, 1, 1)).to(torch.uint8)
     gender = torch.randint(0, 2, (count,), generator=generator)
     race = torch.randint(-1, 5, (count,), generator=generator)
-    return FaceDataset(pixels, Labels(ages, NONE.repeat(count), gender, race))
+    labels = Labels(ages, ages, ages, NONE.repeat(count), gender, race)
+    return FaceDataset(pixels, labels, torch.ones(count))
 
 
 def new_trainer(settings: params.TrainParams, faces: FaceDataset, seed: int = 0) -> Trainer:
@@ -205,7 +206,6 @@ def test_the_fingerprint_follows_parameters_and_files(workspace):
     (workspace / "data/faces.parquet").write_bytes(b"one")
     (workspace / "data/split.csv").write_bytes(b"two")
     (workspace / "data/label_issues.csv").write_bytes(b"three")
-    (workspace / "data/checked.txt").write_bytes(b"")
     before = fingerprint("train", params.load(params.TrainParams))
     assert before == fingerprint("train", params.load(params.TrainParams))
     edit_params({"evaluate.bootstrap": 500})

@@ -41,10 +41,14 @@ def _nested(inner: str, outer: str) -> pa.Check:
     )
 
 
+# Of a face with a band of ages `age` is the middle: what strata, weights of rare ages and baselines
+# take it for. Losses and metrics go by the band from `age_low` to `age_high`.
 FACES = pa.DataFrameSchema(
     {
         "face": pa.Column(checks=_hash(), unique=True),
         "age": pa.Column(checks=_between(0, 150, " years"), nullable=True),
+        "age_low": pa.Column(checks=_between(0, 150, " years"), nullable=True),
+        "age_high": pa.Column(checks=_between(0, 150, " years"), nullable=True),
         "age_class": pa.Column(nullable=True),
         "gender": pa.Column(checks=_between(0, len(GENDERS) - 1), nullable=True),
         "race": pa.Column(checks=_between(0, len(RACES) - 1), nullable=True),
@@ -54,12 +58,21 @@ FACES = pa.DataFrameSchema(
         "width": pa.Column(checks=_between(1, 50_000, " pixels")),
         "height": pa.Column(checks=_between(1, 50_000, " pixels")),
         "synthetic": pa.Column(checks=_one_of((True, False))),
+        "weight": pa.Column(checks=pa.Check.gt(0, error="above 0")),
+        "fixed_split": pa.Column(checks=_one_of(SPLITS), nullable=True),
         "path": pa.Column(),
     },
     checks=[
         pa.Check(
             lambda table: table["age"].notna() | table["age_class"].notna(),
             name="age: given, or a class",
+        ),
+        pa.Check(
+            lambda table: (
+                table["age"].isna()
+                | ((table["age_low"] <= table["age"]) & (table["age"] <= table["age_high"]))
+            ),
+            name="age: from age_low to age_high",
         ),
         _nested("exact_cluster", "near_cluster"),
         _nested("near_cluster", "burst_cluster"),

@@ -16,6 +16,7 @@ from faceage.core.settings import (
     Data,
     Evaluate,
     External,
+    FurtherSource,
     Grouping,
     LabelIssues,
     Params,
@@ -36,6 +37,18 @@ class SampleParams(Section):
     seed: int
     sample: Sample
     data: Source
+
+
+class Sources(Section):
+    """Of `data`, the further sources."""
+
+    sources: dict[str, FurtherSource]
+
+
+class SourcesParams(Section):
+    """What the stage sources may read."""
+
+    data: Sources
 
 
 class IngestParams(Section):

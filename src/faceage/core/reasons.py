@@ -14,7 +14,6 @@ class Reason(StrEnum):
     LISTED_TWICE = "listed more than once"
     AMBIGUOUS = "listed without its folder, found in several"
     UNKNOWN_CLASS = "unknown class"
-    BAND = "a band of ages, no exact one"
     SET_ASIDE = "put aside by the data set"
     ABSENT = "listed but absent"
     AGE = "age out of range"

@@ -76,6 +76,20 @@ class Source(Section):
     )
 
 
+class FurtherSource(Source):
+    """A source whose faces are learned and measured from too."""
+
+    layout: str = Field(min_length=1, description="where the labels are: a layout's name, or auto")
+    align: Align
+    weight: float = Field(gt=0, description="of each of its faces in the loss, beside 1")
+    split: Literal["train", "val", "test"] | None = Field(
+        description="where all its faces go: train, val or test; null: drawn like the others"
+    )
+
+
+SourceName = Annotated[str, Field(pattern=r"^[\w-]+$")]
+
+
 class Data(Source):
     """Where the faces come from and which of them are used."""
 
@@ -84,6 +98,11 @@ class Data(Source):
         description="where the labels are: utkface, in names like 26_1_0_20170116174525125.jpg;"
         " age_folders, in a folder for each age (26/, 026/); csv, in a table beside the images;"
         " agedb, fairface and the other data sets that docs/data.md lists; auto: found out",
+    )
+    sources: dict[SourceName, FurtherSource] = Field(
+        description="further sources, by name, with the weight of their faces in the loss (1 is"
+        " that of the others), and train, val or test where all of them go, or null: {fairface:"
+        " {source: fairface.tar, layout: fairface, align: auto, weight: 0.5, split: train}}"
     )
     min_kept: Probability = Field(
         description="share of the images that must be usable; fewer end the run"

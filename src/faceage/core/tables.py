@@ -36,7 +36,11 @@ FACES_SCHEMA = pa.schema(
     [
         ("face", pa.string()),  # sha256 of the file's bytes, hexadecimal
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        ("age", pa.int16()),  # years, null where the source gives classes only
+        # Whole years, null where the source gives classes only; of a band of ages its middle,
+        # rounded down, and the first and the last year, which an exact age is both.
+        ("age", pa.int16()),
+        ("age_low", pa.int16()),
+        ("age_high", pa.int16()),
         ("age_class", pa.string()),  # name of the age group, null where the source gives ages
         ("gender", pa.int8()),  # index into utkface.GENDERS, null where the label is missing
         ("race", pa.int8()),  # index into utkface.RACES, null where the label is missing
@@ -48,6 +52,8 @@ FACES_SCHEMA = pa.schema(
         ("width", pa.int32()),  # pixels
         ("height", pa.int32()),
         ("synthetic", pa.bool_()),  # drawn by the stage `sample`
+        ("weight", pa.float32()),  # in the loss
+        ("fixed_split", pa.string()),  # where its source's faces all go, null where they are drawn
     ]
 )
 # One row a face that is explained; none where the model's network has no feature map to show.

@@ -1,12 +1,14 @@
 """Files of one picture that disagree about the age: what is done with them, and the list of them.
 
 Byte-identical files conflict if their ages differ at all, near-duplicates if they differ by more
-than `YEARS`; classes conflict if they differ. At least one of the ages is wrong, and the picture
+than `YEARS`; bands of ages differ by the years between them, and not where they overlap; classes
+conflict if they differ. At least one of the ages is wrong, and the picture
 does not say which. The policy `data.conflicts` is one of
 
 drop    none of the files is used
-median  byte-identical files count once, near-duplicates each, with the median of their ages;
-        classes have no median: they are dropped
+median  byte-identical files count once, near-duplicates each, with the median of their ages, of
+        bands from the median of the first years to that of the last; classes have no median: they
+        are dropped
 keep    byte-identical files count once, with the label of the first, near-duplicates as they are
 """
 
@@ -30,7 +32,7 @@ class Conflict(NamedTuple):
     kind: str  # exact or near
     cluster: str  # the smallest face of it
     path: str
-    label: str  # what the file says: age in years, or a class
+    label: str  # what the file says: age in years, a band of ages, or a class
     used: str  # the label that it is used with; empty where it is not
 
 
@@ -46,21 +48,26 @@ class Resolved:
 def resolve_copies(found: list[Candidate], policy: str) -> Resolved:
     """Keep byte-identical files once, and where they disagree about the age by the policy.
 
-    A gender or race on which the copies disagree counts as missing.
+    Of those that agree the narrowest label counts, an exact age before a band around it. Of copies
+    in several sources the one stays whose source has a split of its own. A gender or race on which
+    the copies disagree counts as missing.
     """
     result = Resolved([], [], [])
     for face, copies in _together(found, [candidate.face for candidate in found]):
+        copies.sort(key=lambda copy: copy.origin.split is None)
         first, *others = copies
         rest = [Rejected(copy.name, Reason.COPY, f"of {first.name}") for copy in others]
         if not _disagree(copies, years=0):
-            result.kept.append(_agreed(first, others))
+            years = min(copies, key=_width).labels.years
+            known = replace(first, labels=first.labels.of_years(*years)) if years else first
+            result.kept.append(_agreed(known, copies))
             result.rejected.extend(rest)
             continue
         used = _settle(copies, policy)
         label = _said(used[0].labels) if used else ""
         result.conflicts.extend(_listed("exact", face, copies, [label] + [""] * len(others)))
         if used:
-            result.kept.append(_agreed(used[0], others))
+            result.kept.append(_agreed(used[0], copies))
             result.rejected.extend(rest)
         else:
             result.rejected.extend(_dropped(copies, "exact"))
@@ -104,28 +111,38 @@ def _together(
 
 
 def _disagree(alike: list[Candidate], years: int) -> bool:
-    classes = {(one.labels.age_class, one.labels.age_low, one.labels.age_high) for one in alike}
-    ages = _ages(alike)
-    return len(classes) > 1 or (len(ages) > 1 and max(ages) - min(ages) > years)
+    classes = {one.labels.age_class for one in alike}
+    bands = _bands(alike)
+    apart = max(low for low, _ in bands) - min(high for _, high in bands) if bands else 0
+    return len(classes) > 1 or apart > years
 
 
 def _settle(alike: list[Candidate], policy: str) -> list[Candidate]:
     """The candidates with the labels that they are used with; none where they are not used."""
-    ages = _ages(alike)
+    bands = _bands(alike)
     if policy == "keep":
         return alike
-    if policy == "median" and len(ages) == len(alike):
-        median = round(statistics.median(ages))
-        return [replace(one, labels=replace(one.labels, age=median)) for one in alike]
+    if policy == "median" and len(bands) == len(alike):
+        low, high = (round(statistics.median(ends)) for ends in zip(*bands, strict=True))
+        return [replace(one, labels=one.labels.of_years(low, high)) for one in alike]
     return []
 
 
-def _ages(alike: list[Candidate]) -> list[int]:
-    return [candidate.labels.age for candidate in alike if candidate.labels.age is not None]
+def _bands(alike: list[Candidate]) -> list[tuple[int, int]]:
+    """First and last year of each that is labelled with an age or a band."""
+    return [one.labels.years for one in alike if one.labels.years is not None]
+
+
+def _width(candidate: Candidate) -> int:
+    low, high = candidate.labels.years or (0, 0)
+    return high - low
 
 
 def _said(labels: Labels) -> str:
-    return labels.age_class or f"{labels.age}"
+    if labels.years is None:
+        return f"{labels.age_class}"
+    low, high = labels.years
+    return f"{low}" if low == high else f"{low}-{high}"
 
 
 def _listed(kind: str, cluster: str, alike: list[Candidate], used: list[str]) -> list[Conflict]:
@@ -139,12 +156,12 @@ def _dropped(alike: list[Candidate], kind: str) -> list[Rejected]:
     return [Rejected(candidate.name, REASONS[kind], detail) for candidate in alike]
 
 
-def _agreed(first: Candidate, others: list[Candidate]) -> Candidate:
-    genders = {copy.labels.gender for copy in [first, *others]} - {None}
-    races = {copy.labels.race for copy in [first, *others]} - {None}
+def _agreed(used: Candidate, copies: list[Candidate]) -> Candidate:
+    genders = {copy.labels.gender for copy in copies} - {None}
+    races = {copy.labels.race for copy in copies} - {None}
     labels = replace(
-        first.labels,
+        used.labels,
         gender=genders.pop() if len(genders) == 1 else None,
         race=races.pop() if len(races) == 1 else None,
     )
-    return replace(first, labels=labels)
+    return replace(used, labels=labels)

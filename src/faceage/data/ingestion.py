@@ -17,14 +17,14 @@ from faceage.core.image_files import may_be_image
 from faceage.core.progress import bar
 from faceage.core.reasons import Reason
 from faceage.core.script import UserError
-from faceage.core.settings import Data
 from faceage.data import identities
 from faceage.data.bursts import burst_pairs
 from faceage.data.duplicates import connected
 from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable, read_record
 from faceage.data.ingest_cache import IngestCache
-from faceage.data.readers.base import Labels, NoLabel, Reader
-from faceage.data.sources import Source, Unreadable
+from faceage.data.origins import Origin
+from faceage.data.readers.base import Labels, NoLabel
+from faceage.data.sources import Unreadable
 
 # Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
 CHUNK = 256
@@ -44,6 +44,7 @@ class Rejected(NamedTuple):
 class Candidate:
     """A file that decodes and is labelled; face: sha256 of its bytes, hexadecimal."""
 
+    origin: Origin
     path: str
     face: str
     labels: Labels
@@ -52,7 +53,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """The path as tables can hold it."""
-        return _printable(self.path)
+        return printable(self.origin.path(self.path))
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,15 @@ class Clusters:
 
 
 def inspect(
-    source: Source, reader: Reader, data: Data, earlier: IngestCache, bands: bool = False
+    origin: Origin, earlier: IngestCache
 ) -> tuple[list[Candidate], list[Rejected], dict[str, ImageRecord | Unusable]]:
     """Read every file once, decode those not seen earlier; what is only listed counts as found.
 
-    With `bands`, a face is usable whose label is a band of ages.
-
     Returns the usable files, the others, and what was seen of each content.
     """
+    reader, data = origin.reader, origin.data
     kept: list[Candidate] = []
-    rejected = [Rejected(_printable(name), Reason.ABSENT, "") for name in reader.absent]
+    rejected = [_rejected(origin.path(name), Reason.ABSENT) for name in reader.absent]
     records: dict[str, ImageRecord | Unusable] = {}
     decode = partial(read_record, align=data.align, embed=identities.embedder(data.identity.model))
     names = bar(reader.images, "ingest", "file")
@@ -86,9 +86,9 @@ def inspect(
             face_of, new = {}, {}
             for path in chunk:
                 try:
-                    content = source.read(path)
+                    content = origin.source.read(path)
                 except Unreadable as error:
-                    rejected.append(_rejected(path, Reason.UNREADABLE, str(error)))
+                    rejected.append(_rejected(origin.path(path), Reason.UNREADABLE, str(error)))
                     continue
                 face = face_of[path] = hashlib.sha256(content).hexdigest()
                 if face in earlier.records:
@@ -97,7 +97,7 @@ def inspect(
                     new[face] = content
             records |= zip(new, threads.map(decode, new.values()), strict=True)
             for path, face in face_of.items():
-                item = _judge(path, face, records[face], reader, data, bands)
+                item = _judge(origin, path, face, records[face])
                 if isinstance(item, Candidate):
                     kept.append(item)
                 else:
@@ -126,11 +126,12 @@ def cluster(
     return Clusters(*(_named(faces, pairs) for pairs in (exact, alike, people_alike)))
 
 
-def refuse_losses(reader: Reader, kept: int, rejected: list[Rejected], data: Data) -> None:
+def refuse_losses(origin: Origin, kept: int, rejected: list[Rejected]) -> None:
     """Raise `UserError` if less than `data.min_kept` of the images are usable, or none is.
 
     Copies, what the data set itself puts aside and what is no image by its name do not count.
     """
+    reader, data = origin.reader, origin.data
     lost = [
         item for item in rejected if may_be_image(item.path) and item.reason not in NOT_EXPECTED
     ]
@@ -148,23 +149,38 @@ def refuse_losses(reader: Reader, kept: int, rejected: list[Rejected], data: Dat
     )
 
 
-def refuse_unlabelled(reader: Reader, data: Data) -> None:
+def refuse_unlabelled(origin: Origin) -> None:
     """Raise `UserError` if too few images are labelled, before any is decoded."""
-    lost = [_rejected(name, no.reason, str(no)) for name, no in reader.unlabelled.items()]
-    refuse_losses(reader, len(reader.labelled), lost, data)
+    unlabelled = origin.reader.unlabelled.items()
+    lost = [_rejected(origin.path(name), no.reason, str(no)) for name, no in unlabelled]
+    refuse_losses(origin, len(origin.reader.labelled), lost)
 
 
-def rows(source: Source, kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
+def refuse_a_mixture(kept: list[Candidate]) -> None:
+    """Raise `UserError` if some faces are labelled with classes and others with ages."""
+    of_classes = [candidate for candidate in kept if candidate.labels.years is None]
+    if of_classes and len(of_classes) < len(kept):
+        raise UserError(
+            f"data.sources: {len(of_classes)} faces are labelled with classes, the first"
+            f" {of_classes[0].name}, and {len(kept) - len(of_classes)} with ages; one data set has"
+            " one or the other"
+        )
+
+
+def rows(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
     for number, candidate in enumerate(kept):
-        labels, seen = candidate.labels, candidate.record
+        labels, seen, origin = candidate.labels, candidate.record, candidate.origin
+        low, high = labels.years or (None, None)
         yield {
             "face": candidate.face,
             "image": {
-                "bytes": seen.aligned or source.read(candidate.path),
+                "bytes": seen.aligned or origin.source.read(candidate.path),
                 "path": candidate.name,
             },
-            "age": labels.age,
+            "age": labels.middle,
+            "age_low": low,
+            "age_high": high,
             "age_class": labels.age_class,
             "gender": labels.gender,
             "race": labels.race,
@@ -174,6 +190,8 @@ def rows(source: Source, kept: list[Candidate], clusters: Clusters) -> Iterator[
             "width": ALIGNED_SIDE if seen.aligned else seen.width,
             "height": ALIGNED_SIDE if seen.aligned else seen.height,
             "synthetic": seen.synthetic,
+            "weight": origin.weight,
+            "fixed_split": origin.split,
         }
 
 
@@ -184,19 +202,34 @@ def count_reasons(rejected: list[Rejected]) -> dict[str, int]:
 
 
 def summary(
-    origin: str, layout: str, kept: list[Candidate], rejected: list[Rejected], clusters: Clusters
+    origins: list[Origin], kept: list[Candidate], rejected: list[Rejected], clusters: Clusters
 ) -> dict[str, Any]:
-    """Content of reports/ingest.json, but for the conflicts."""
+    """Content of reports/ingest.json, but for the conflicts; `sources` are the further ones."""
+    first, *further = origins
+    kept_of = Counter(candidate.origin.name for candidate in kept)
     return {
-        "source": origin,
-        "layout": layout,
+        "source": first.data.source,
+        "layout": first.reader.layout,
+        "sources": {
+            origin.name: {
+                "source": origin.data.source,
+                "layout": origin.reader.layout,
+                "found": origin.reader.found,
+                "kept": kept_of[origin.name],
+                "weight": origin.weight,
+                "split": origin.split,
+            }
+            for origin in further
+        },
         "synthetic": any(candidate.record.synthetic for candidate in kept),
         "found": len(kept) + len(rejected),
         "kept": len(kept),
         "recovered": sum(candidate.record.recovered for candidate in kept),
         "rejected": count_reasons(rejected),
+        "ignored": sum(origin.source.ignored for origin in origins),
+        "bands": sum(c.labels.age is None and c.labels.years is not None for c in kept),
         "missing": {
-            "age": sum(candidate.labels.age is None for candidate in kept),
+            "age": sum(candidate.labels.years is None for candidate in kept),
             "gender": sum(candidate.labels.gender is None for candidate in kept),
             "race": sum(candidate.labels.race is None for candidate in kept),
         },
@@ -246,35 +279,30 @@ def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
 
 
 def _judge(
-    path: str,
-    face: str,
-    shown: ImageRecord | Unusable,
-    reader: Reader,
-    data: Data,
-    bands: bool,
+    origin: Origin, path: str, face: str, shown: ImageRecord | Unusable
 ) -> Candidate | Rejected:
-    """Accept one file or give the first reason against it."""
+    """Accept one file or give the first reason against it; a band is as old as its middle."""
+    data, name = origin.data, origin.path(path)
     if isinstance(shown, Unusable):
-        return _rejected(path, shown.reason, shown.detail)
+        return _rejected(name, shown.reason, shown.detail)
     try:
-        labels = reader.labels(path)
+        labels = origin.reader.labels(path)
     except NoLabel as error:
-        return _rejected(path, error.reason, str(error))
-    if labels.age is None and labels.age_class is None and not bands:
-        return _rejected(path, Reason.BAND, labels.in_words)
-    if labels.age is not None and not data.min_age <= labels.age <= data.max_age:
-        return _rejected(path, Reason.AGE, f"age {labels.age}")
+        return _rejected(name, error.reason, str(error))
+    if labels.middle is not None and not data.min_age <= labels.middle <= data.max_age:
+        age = labels.age if labels.age is not None else labels.in_words
+        return _rejected(name, Reason.AGE, f"age {age}")
     if min(shown.width, shown.height) < data.min_img_size:
-        return _rejected(path, Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
+        return _rejected(name, Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
     if shown.aligned == b"":
-        return _rejected(path, Reason.NO_FACE)
-    return Candidate(path, face, labels, shown)
+        return _rejected(name, Reason.NO_FACE)
+    return Candidate(origin, path, face, labels, shown)
 
 
 def _rejected(path: str, reason: Reason, detail: str = "") -> Rejected:
-    return Rejected(_printable(path), reason, _printable(detail))
+    return Rejected(printable(path), reason, printable(detail))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """File names may hold bytes that are not UTF-8; tables may not."""
     return text.encode("utf-8", "backslashreplace").decode()

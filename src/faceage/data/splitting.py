@@ -1,7 +1,7 @@
 """Assignment of whole clusters of faces to the three splits, and what leaks between those."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,40 @@ def assign(faces: pd.DataFrame, shares: Mapping[str, float], seed: int) -> pd.Se
     return faces["cluster"].map(split_of)
 
 
+def fixed(faces: pd.DataFrame, order: Sequence[str]) -> pd.Series:
+    """The split of each face whose cluster has one with a fixed split; None for the others.
+
+    A cluster with several goes into the last of them in `order`, so that what is tested on is not
+    learned from.
+
+    Parameters
+    ----------
+    faces : columns `cluster`, `fixed_split`
+    """
+    place = faces["fixed_split"].map({name: number for number, name in enumerate(order)})
+    last = place.groupby(faces["cluster"]).transform("max")
+    return last.map(dict(enumerate(order))).astype(object)
+
+
+def count_fixed(faces: pd.DataFrame) -> dict[str, int]:
+    """Faces of sources with a split of their own, and what became of clusters with such faces.
+
+    Parameters
+    ----------
+    faces : columns `fixed_split`, `drawn`, `split`
+
+    Returns
+    -------
+    faces; joined: others that went with them; moved: of the faces, to another split than theirs.
+    """
+    own = faces["fixed_split"].notna()
+    return {
+        "faces": int(own.sum()),
+        "joined": int((~own & ~faces["drawn"]).sum()),
+        "moved": int((own & (faces["split"] != faces["fixed_split"])).sum()),
+    }
+
+
 def uneven(faces: pd.DataFrame, shares: Mapping[str, float]) -> list[str]:
     """Say of each split that misses its share by more than `POINTS` why that could not be helped.
 
@@ -142,10 +176,14 @@ def summary(faces: pd.DataFrame, shares: Mapping[str, float]) -> dict[str, Any]:
 
     Parameters
     ----------
-    faces : columns `face`, `age`, `cluster`, `bin`, `split`
+    faces : columns `face`, `age`, `cluster`, `bin`, `split`; `drawn`: whether the shares are meant
+        to hold for them
     """
-    counts = pd.crosstab(faces["bin"], faces["split"]).reindex(columns=list(shares), fill_value=0)
-    points = 100 * counts.div(counts.sum(axis=1), axis=0) - 100 * pd.Series(shares)
+    counts, drawn = (
+        pd.crosstab(part["bin"], part["split"]).reindex(columns=list(shares), fill_value=0)
+        for part in (faces, faces[faces["drawn"]])
+    )
+    points = 100 * drawn.div(drawn.sum(axis=1), axis=0) - 100 * pd.Series(shares)
     bin_at, split_at = np.unravel_index(np.abs(points.to_numpy()).argmax(), points.shape)
     return {
         "splits": {name: _describe(faces[faces["split"] == name], len(faces)) for name in shares},

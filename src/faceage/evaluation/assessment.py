@@ -11,6 +11,7 @@ from torch import Tensor
 
 from faceage.core.params import EvaluateParams
 from faceage.evaluation import (
+    age_bands,
     age_checks,
     classification,
     conformal,
@@ -28,9 +29,10 @@ from faceage.networks.targets import Target
 class Evaluation:
     """What a model says about the faces of val and test, and what all metrics are made of.
 
-    splits: the faces of train, val and test; logits: of val and test, (n, outputs). Where the
-    faces have ages there are also baselines: the ages, in years, that each predicts for the test
-    faces, (n,); corrupted: `robustness.predict`.
+    splits: the faces of train, val and test, of these two those without bands of ages; bands: the
+    test faces with such; logits: of val, test and bands, (n, outputs). Where the faces have ages
+    there are also baselines: the ages, in years, that each predicts for the test faces, (n,);
+    corrupted: `robustness.predict`.
     """
 
     params: EvaluateParams
@@ -39,6 +41,7 @@ class Evaluation:
     logits: Mapping[str, Tensor]
     baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
     corrupted: robustness.Corrupted | None = None
+    bands: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def test(self) -> pd.DataFrame:
@@ -85,6 +88,12 @@ class Evaluation:
         """Errors of the model, a row a test face."""
         return metrics.errors(self.age, self.predicted, self.classes["age_group"])
 
+    @cached_property
+    def band_errors(self) -> pd.DataFrame:
+        """How far predictions are from the bands, a row a test face with one."""
+        low, high = (self.bands[name].to_numpy(dtype=float) for name in ("age_low", "age_high"))
+        return age_bands.errors(low, high, self._ages("bands"))
+
     def errors_of(self, baseline: np.ndarray) -> pd.DataFrame:
         """Errors of ages that a baseline predicts, (n,) in years."""
         classes = classification.of_ages(self.age, baseline, self.params.groupings, None)
@@ -122,6 +131,7 @@ TABLES: dict[str, Callable[[Evaluation], pd.DataFrame]] = {
     "classification": lambda e: classification.by_grouping(e.classes),
     "distribution": lambda e: distributions.by_level(e.age, e.distribution),
     "robustness": lambda e: robustness.by_corruption(e.corrupted),
+    "bands": lambda e: age_bands.by_band(e.band_errors) if len(e.bands) else pd.DataFrame(),
 }
 WITHOUT_AGES = {"classification"}
 
@@ -157,6 +167,9 @@ def headline(evaluation: Evaluation, tables: Mapping[str, pd.DataFrame]) -> dict
     if e.distribution:
         score = distributions.crps(e.age, *e.distribution)
         found["distribution"] = distributions.summary(tables["distribution"], score)
+    if len(e.bands):
+        resamples = Resamples(e.bands["cluster"], e.params.evaluate.bootstrap, e.params.seed)
+        found["bands"] = age_bands.summary(e.band_errors, resamples)
     return found | {"robustness": robustness.summary(tables["robustness"])}
 
 

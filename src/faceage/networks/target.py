@@ -27,12 +27,15 @@ class LearnedClasses(NamedTuple):
 class Labels:
     """What is known of n faces.
 
-    age: years, float (n,), not a number where the source gives classes only; age_class: its
-    number, long (n,), -1 where the source gives ages; gender, race: codes, long (n,), -1 where
-    they are missing.
+    age: years, float (n,), not a number where the source gives classes only, of a band of ages its
+    middle; age_low, age_high: first and last year of the band, float (n,), of an exact age twice
+    that; age_class: its number, long (n,), -1 where the source gives ages; gender, race: codes,
+    long (n,), -1 where they are missing.
     """
 
     age: Tensor
+    age_low: Tensor
+    age_high: Tensor
     age_class: Tensor
     gender: Tensor
     race: Tensor
@@ -41,7 +44,17 @@ class Labels:
         return len(self.age)
 
     def __getitem__(self, rows: Tensor | slice) -> "Labels":
-        return Labels(self.age[rows], self.age_class[rows], self.gender[rows], self.race[rows])
+        return Labels(**{name: values[rows] for name, values in vars(self).items()})
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Youngest and oldest age that a face may have, in whole years."""
+        return math.floor(self.age_low.min()), math.ceil(self.age_high.max())
+
+    @property
+    def bands(self) -> Tensor:
+        """First and last year of each face: (n, 2)."""
+        return torch.stack([self.age_low, self.age_high], dim=1)
 
 
 def labels(faces: pd.DataFrame, classes: Sequence[str]) -> Labels:
@@ -49,7 +62,7 @@ def labels(faces: pd.DataFrame, classes: Sequence[str]) -> Labels:
 
     Parameters
     ----------
-    faces : columns `age`, `age_class`, `gender`, `race`
+    faces : columns `age`, `age_low`, `age_high`, `age_class`, `gender`, `race`
     classes : names of the groups that `age_class` is numbered by
 
     Raises
@@ -65,12 +78,47 @@ def labels(faces: pd.DataFrame, classes: Sequence[str]) -> Labels:
         )
     number = faces["age_class"].map({name: k for k, name in enumerate(classes)})
     codes = [column.fillna(-1).astype(int) for column in (number, faces["gender"], faces["race"])]
-    age = torch.tensor(faces["age"].to_numpy(dtype="float32", na_value=math.nan))
-    return Labels(age, *(torch.tensor(code.to_numpy()) for code in codes))
+    years = [
+        torch.tensor(faces[name].to_numpy(dtype="float32", na_value=math.nan))
+        for name in ("age", "age_low", "age_high")
+    ]
+    return Labels(*years, *(torch.tensor(code.to_numpy()) for code in codes))
+
+
+def distance_to(bands: Tensor, ages: Tensor) -> Tensor:
+    """How far ages (n,) are from bands (n, 2), below 0 where they are too young: (n,).
+
+    Losses take a band to end with its last year as it is written, because exact ages, which are
+    whole years, are learned so too; what lies inside is in the band by any count.
+    """
+    return (ages - bands[:, 0]).clamp(max=0) + (ages - bands[:, 1]).clamp(min=0)
+
+
+def is_exact(bands: Tensor) -> Tensor:
+    """Whether the first and the last value of a label (n, 2) are the same: (n,)."""
+    return bands[:, 0] == bands[:, 1]
+
+
+def log_probability(log_p: Tensor, values: Tensor, bands: Tensor) -> Tensor:
+    """Logarithm of the probability of all values in a band: (n,).
+
+    Parameters
+    ----------
+    log_p : logarithms of the probabilities (n, k) of `values` (k,), whole numbers
+    bands : first and last value (n, 2), not all beyond `values`
+    """
+    inside = (values >= bands[:, :1].floor()) & (values <= bands[:, 1:].ceil())
+    return log_p.masked_fill(~inside, -math.inf).logsumexp(dim=1)
 
 
 class Target(ABC):
-    """From labels to a loss, from logits to ages. Logits are float (n, outputs)."""
+    """From labels to a loss, from logits to ages. Logits are float (n, outputs).
+
+    A band of ages is learned as what it says: the loss is minus the logarithm of the probability
+    that the model gives to all of it, which is the likelihood of an interval-censored age (Turnbull
+    1976, JRSS B 38) and of a set of labels of which one is right (Jin and Ghahramani 2002, Learning
+    with Multiple Labels); where a target predicts no probabilities, the loss of its distance.
+    """
 
     learns_classes: ClassVar[bool] = False
     weighs_faces: ClassVar[bool] = True  # whether the loss of each face is its own
@@ -87,7 +135,10 @@ class Target(ABC):
 
     @abstractmethod
     def encode(self, labels: Labels) -> Tensor:
-        """Labels as what the loss compares the logits with: float (n, columns)."""
+        """Labels as what the loss compares the logits with: float (n, columns).
+
+        The first two say from where to where the label reaches, in the target's own units.
+        """
 
     @abstractmethod
     def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:

@@ -7,13 +7,11 @@ and params.yaml, `restore` from models/model.json.
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
-from coral_pytorch.dataset import levels_from_labelbatch, proba_to_label
-from coral_pytorch.losses import coral_loss, corn_loss
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,7 +20,16 @@ from faceage.core.script import UserError
 from faceage.core.settings import TargetSettings
 from faceage.core.utkface import GENDERS, RACES
 from faceage.networks.losses import REGRESSION_LOSSES
-from faceage.networks.target import Groupings, Labels, LearnedClasses, Target
+from faceage.networks.ordinal import Coral, Corn
+from faceage.networks.target import (
+    Groupings,
+    Labels,
+    LearnedClasses,
+    Target,
+    distance_to,
+    is_exact,
+    log_probability,
+)
 
 # Distributions over ages reach this many sigmas beyond the training ages: cut off at the youngest
 # age, the mean of an infant's distribution would lie years above the infant's age.
@@ -52,10 +59,11 @@ class Regression(Target):
         return cls(mean, sd or 1.0, settings.loss, settings.beta)
 
     def encode(self, labels: Labels) -> Tensor:
-        return ((labels.age - self.mean) / self.sd)[:, None]
+        return (labels.bands - self.mean) / self.sd
 
     def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        return REGRESSION_LOSSES[self.loss](logits[:, 0] - encoded[:, 0], self.sd, self.beta)
+        error = distance_to(encoded, logits[:, 0])
+        return REGRESSION_LOSSES[self.loss](error, self.sd, self.beta)
 
     def age(self, logits: Tensor) -> Tensor:
         return torch.clamp(logits[:, 0].float() * self.sd + self.mean, min=0)
@@ -68,8 +76,9 @@ class Regression(Target):
 class Classification(Target):
     """A logit for each named age group, learned by cross entropy.
 
-    An age is the mean of the groups' mean training ages (`centres`, years), weighted with the
-    groups' probabilities. grouping: its name; boundaries: first age of each group but the first.
+    Of the groups that a band of ages touches each is right. An age is the mean of the groups' mean
+    training ages (`centres`, years), weighted with the groups' probabilities. grouping: its name;
+    boundaries: first age of each group but the first.
     """
 
     grouping: str
@@ -92,17 +101,25 @@ class Classification(Target):
         return len(self.names)
 
     def encode(self, labels: Labels) -> Tensor:
+        by_age = self.group_of(labels.bands.nan_to_num())
+        known = labels.age_class[:, None]
+        return torch.where(known >= 0, known, by_age).float()
+
+    def group_of(self, ages: Tensor) -> Tensor:
+        """Number of the group of each age."""
         boundaries = torch.tensor(self.boundaries, dtype=torch.float32)
-        by_age = torch.bucketize(labels.age.nan_to_num(), boundaries, right=True)
-        return torch.where(labels.age_class >= 0, labels.age_class, by_age).float()[:, None]
+        return torch.bucketize(ages, boundaries, right=True)
 
     def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        return F.cross_entropy(
+        one = F.cross_entropy(
             logits,
             encoded[:, 0].long(),
             reduction="none",
             label_smoothing=self.label_smoothing,
         )
+        groups = torch.arange(self.outputs, device=logits.device)
+        of_band = -log_probability(logits.log_softmax(dim=1), groups, encoded)
+        return torch.where(is_exact(encoded), one, of_band)
 
     def age(self, logits: Tensor) -> Tensor:
         if self.centres is None:
@@ -118,73 +135,6 @@ class Classification(Target):
 
 
 @dataclass(frozen=True)
-class Ordinal(Target):
-    """A logit for each of the questions "older than k?", k from `youngest` to `oldest` - 1.
-
-    The age is that of the highest k whose answer is more likely yes.
-    """
-
-    youngest: int
-    oldest: int
-
-    @classmethod
-    def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
-        youngest, oldest = _range(labels)
-        # Of a single age there is nothing to ask.
-        return cls(youngest, max(oldest, youngest + 1))
-
-    @property
-    def outputs(self) -> int:
-        return self.oldest - self.youngest
-
-    def encode(self, labels: Labels) -> Tensor:
-        age = labels.age.round().clamp(self.youngest, self.oldest)
-        return (age - self.youngest)[:, None]
-
-    @abstractmethod
-    def older(self, logits: Tensor) -> Tensor:
-        """Probability of being older than each age: (n, outputs)."""
-
-    def age(self, logits: Tensor) -> Tensor:
-        return proba_to_label(self.older(logits)).float() + self.youngest
-
-    def attribution_output(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits).sum(dim=1)
-
-    def distribution(self, logits: Tensor) -> tuple[Tensor, Tensor] | None:
-        older = self.older(logits)
-        edge = torch.ones_like(older[:, :1])
-        steps = torch.cat([edge, older, 0 * edge], dim=1)
-        return torch.arange(self.youngest, self.oldest + 1), (steps[:, :-1] - steps[:, 1:])
-
-
-class Coral(Ordinal):
-    """The questions share one weight vector: Cao, Mirjalili and Raschka 2020."""
-
-    def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        rank = encoded[:, 0].long().cpu()
-        levels = levels_from_labelbatch(rank, self.outputs + 1, dtype=logits.dtype)
-        return coral_loss(logits, levels.to(logits.device), reduction=None)
-
-    def older(self, logits: Tensor) -> Tensor:
-        return torch.sigmoid(logits.float())
-
-
-class Corn(Ordinal):
-    """Each answer is given the one before: Shi, Cao and Raschka 2023."""
-
-    weighs_faces: ClassVar[bool] = False
-
-    def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
-        # The library has the mean only; a mean over one batch stands for each of its faces.
-        mean = corn_loss(logits, encoded[:, 0].long(), self.outputs + 1)
-        return mean.expand(len(logits))
-
-    def older(self, logits: Tensor) -> Tensor:
-        return F.logsigmoid(logits.float()).cumsum(dim=1).exp()
-
-
-@dataclass(frozen=True)
 class Distribution(Target):
     """A logit for each whole year from `first` to `last`; the age is the mean of all.
 
@@ -197,7 +147,7 @@ class Distribution(Target):
 
     @classmethod
     def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
-        youngest, oldest = _range(labels)
+        youngest, oldest = labels.range
         margin = math.ceil(MARGIN * settings.sigma)
         return cls(youngest - margin, oldest + margin, settings.sigma)
 
@@ -206,17 +156,24 @@ class Distribution(Target):
         return self.last - self.first + 1
 
     def encode(self, labels: Labels) -> Tensor:
-        return labels.age[:, None]
+        return labels.bands
 
     def losses(self, logits: Tensor, encoded: Tensor) -> Tensor:
         years = self._years(logits)
         log_p = logits.log_softmax(dim=1)
         mean = (log_p.exp() * years).sum(dim=1)
-        return self.divergence(log_p, years, mean, encoded)
+        exact = self.divergence(log_p, years, mean, encoded[:, :1])
+        of_band = -log_probability(log_p, years, encoded.clamp(self.first, self.last))
+        return torch.where(is_exact(encoded), exact, of_band)
 
     @abstractmethod
-    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
-        """Loss of each face (n,), from the logarithm of each year's probability and their mean."""
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, age: Tensor) -> Tensor:
+        """Loss of each face (n,), from the logarithm of each year's probability and their mean.
+
+        Parameters
+        ----------
+        age : exact ages (n, 1)
+        """
 
     def age(self, logits: Tensor) -> Tensor:
         return (logits.float().softmax(dim=1) @ self._years(logits)).clamp(min=0)
@@ -234,17 +191,17 @@ class Distribution(Target):
 class Dldl(Distribution):
     """KL divergence from a Gaussian plus the L1 error of the mean: DLDL-v2, Gao et al. 2018."""
 
-    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
-        wanted = (-0.5 * ((years - encoded) / self.sigma) ** 2).softmax(dim=1)
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, age: Tensor) -> Tensor:
+        wanted = (-0.5 * ((years - age) / self.sigma) ** 2).softmax(dim=1)
         divergence = (wanted * (wanted.clamp_min(1e-12).log() - log_p)).sum(dim=1)
-        return divergence + (mean - encoded[:, 0]).abs()
+        return divergence + (mean - age[:, 0]).abs()
 
 
 class Sord(Distribution):
     """Cross entropy with a softmax of minus the distance over sigma: Diaz and Marathe 2019."""
 
-    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
-        wanted = (-(years - encoded).abs() / self.sigma).softmax(dim=1)
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, age: Tensor) -> Tensor:
+        wanted = (-(years - age).abs() / self.sigma).softmax(dim=1)
         return -(wanted * log_p).sum(dim=1)
 
 
@@ -254,11 +211,11 @@ class MeanVariance(Distribution):
     mean_weight: ClassVar[float] = 0.2
     variance_weight: ClassVar[float] = 0.05
 
-    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, encoded: Tensor) -> Tensor:
-        nearest = (years - encoded).abs().argmin(dim=1)
+    def divergence(self, log_p: Tensor, years: Tensor, mean: Tensor, age: Tensor) -> Tensor:
+        nearest = (years - age).abs().argmin(dim=1)
         entropy = F.nll_loss(log_p, nearest, reduction="none")
         variance = (log_p.exp() * (years - mean[:, None]) ** 2).sum(dim=1)
-        squared = (mean - encoded[:, 0]) ** 2
+        squared = (mean - age[:, 0]) ** 2
         return entropy + self.mean_weight * squared / 2 + self.variance_weight * variance
 
 
@@ -330,12 +287,13 @@ TARGETS: dict[str, type[Target]] = {
 KINDS: dict[str, Any] = TARGETS | {"multitask": MultiTask}
 
 
-def check(settings: TargetSettings, reweight: str) -> None:
-    """Raise a `UserError` where params.yaml names no target or loss, or reweights none of a face.
+def check(settings: TargetSettings, reweight: str, weights: Iterable[float] = ()) -> None:
+    """Raise a `UserError` where params.yaml names no target or loss, or weighs none of a face.
 
     Parameters
     ----------
     reweight : as in train.reweight
+    weights : of faces in the loss
     """
     require_known("target.name", settings.name, TARGETS)
     require_known("target.loss", settings.loss, REGRESSION_LOSSES)
@@ -343,6 +301,11 @@ def check(settings: TargetSettings, reweight: str) -> None:
         raise UserError(
             f"params.yaml: train.reweight is 'loss', and {settings.name} has no loss of each face;"
             " set it to sampler"
+        )
+    if not {1.0}.issuperset(weights) and not TARGETS[settings.name].weighs_faces:
+        raise UserError(
+            f"params.yaml: data.sources have other weights than 1, and {settings.name} has no loss"
+            " of each face; set them to 1"
         )
 
 
@@ -365,15 +328,11 @@ def fit(labels: Labels, settings: TargetSettings, groupings: Groupings) -> Targe
     return kind.fit(labels, settings, groupings)
 
 
-def _range(labels: Labels) -> tuple[int, int]:
-    return math.floor(labels.age.min()), math.ceil(labels.age.max())
-
-
 def _centres(classes: Classification, labels: Labels) -> list[float] | None:
     """Mean training age of each class; of a class without a face, the age at its boundary."""
     if labels.age.isnan().any():
         return None
-    number = classes.encode(labels)[:, 0]
+    number = classes.group_of(labels.age)
     edges = [0, *classes.boundaries]
     return [
         float(labels.age[number == k].mean()) if (number == k).any() else float(edges[k])

@@ -23,7 +23,7 @@ from faceage.networks.age_network import AgeNetwork
 from faceage.networks.faces import normalise, to_input
 from faceage.networks.forward import extract_features, predict
 from faceage.networks.losses import rarity
-from faceage.networks.target import Labels, Target
+from faceage.networks.target import Labels, Target, distance_to
 from faceage.training.checkpoints import Checkpoint
 from faceage.training.mixing import mix, mixed_loss
 from faceage.training.optimizers import after_epoch, before_step, make_optimizer, make_scheduler
@@ -35,10 +35,11 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class FaceDataset:
-    """Faces of one split: uint8 (n, side, side, 3), and their labels."""
+    """Faces of one split: uint8 (n, side, side, 3), their labels and weights in the loss (n,)."""
 
     pixels: Tensor
     labels: Labels
+    weights: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -49,7 +50,8 @@ class Epoch:
     """One row of reports/history.csv. Losses are means over faces; `val_mae` is in years.
 
     phase, epoch: from 1; epochs are counted through the phases. val_accuracy: share of the faces
-    put into the right class, or for targets that learn ages into the right age group.
+    put into the right class, or for targets that learn ages into the right age group. Of a face
+    with a band the error is its distance to it, and each group that the band touches is right.
     """
 
     phase: int
@@ -97,7 +99,8 @@ class Trainer:
         self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
         self.device = next(network.parameters()).device
         self.dtype = devices.arithmetic(settings.precision, self.device, network)
-        self.weights = _weights(train.labels, target, settings)
+        self.weights = _weights(train, target, settings)
+        self.rarity = _rarity(train.labels, target, settings)
         self.steps = len(batches(torch.arange(len(train)), settings.batch_size))
         self.history: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
@@ -207,9 +210,9 @@ class Trainer:
 
     def _order(self, generator: Generator) -> Tensor:
         if self.settings.reweight == "sampler":
-            count = len(self.weights)
-            return torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        return torch.randperm(len(self.weights), generator=generator)
+            count = len(self.train)
+            return torch.multinomial(self.rarity, count, replacement=True, generator=generator)
+        return torch.randperm(len(self.train), generator=generator)
 
     def step(self, rows: Tensor, generator: Generator) -> float:
         """Learn from one batch; return its mean loss."""
@@ -227,9 +230,7 @@ class Trainer:
         each = losses(encoded)
         if partner is not None:
             each = mixed_loss(losses, encoded, partner, share)
-        if self.settings.reweight == "loss":
-            each = each * self.weights[rows].to(self.device)
-        loss = each.mean()
+        loss = (each * self.weights[rows].to(self.device)).mean()
         if not torch.isfinite(loss):
             raise UserError(
                 f"train: the loss became {loss.item()}; try a lower train.lr (now"
@@ -258,12 +259,13 @@ class Trainer:
         else:
             logits = predict(self.average.module, self.val.pixels, self.dtype)
         age, learned = self.target.age(logits), self.target.classes(logits)
+        bands = self.val.labels.bands
         if learned:
-            right = learned.numbers == self.val_encoded[:, 0]
+            right = distance_to(self.val_encoded, learned.numbers) == 0
         else:
-            right = self._age_group(age) == self._age_group(self.val.labels.age)
+            right = distance_to(self._age_group(bands), self._age_group(age)) == 0
         loss = self.target.losses(logits, self.val_encoded).mean()
-        mae = (age - self.val.labels.age).abs().mean()
+        mae = distance_to(bands, age).abs().mean()
         return float(loss), float(mae), float(right.float().mean())
 
     def _age_group(self, age: Tensor) -> Tensor:
@@ -319,8 +321,16 @@ def batches(order: Tensor, size: int) -> list[Tensor]:
     return found
 
 
-def _weights(labels: Labels, target: Target, settings: Train) -> Tensor:
-    """Weight of each training face: by how rare its age is, or the class that is learned of it."""
+def _weights(train: FaceDataset, target: Target, settings: Train) -> Tensor:
+    """Weight of each training face in the loss: that of its source, and by how rare its age is."""
+    weights = train.weights / train.weights.mean()
+    if settings.reweight == "loss":
+        weights = weights * _rarity(train.labels, target, settings)
+    return weights
+
+
+def _rarity(labels: Labels, target: Target, settings: Train) -> Tensor:
+    """How rare the age of each face is, or the class that is learned of it."""
     if settings.reweight == "none":
         return torch.ones(len(labels))
     classes = target.learns_classes

@@ -3,7 +3,7 @@
 import statistics
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -33,6 +33,26 @@ class Labels:
     race: int | None = None
     taken: float | None = None
     identity: str | None = None
+
+    @property
+    def years(self) -> tuple[int, int] | None:
+        """First and last year that the face may have, the same of an age; None of a class."""
+        if self.age is not None:
+            return self.age, self.age
+        if self.age_low is not None and self.age_high is not None:
+            return self.age_low, self.age_high
+        return None
+
+    @property
+    def middle(self) -> int | None:
+        """The age in whole years, of a band its middle, rounded down."""
+        return sum(self.years) // 2 if self.years else None
+
+    def of_years(self, low: int, high: int) -> "Labels":
+        """The same with another age or band."""
+        if low == high:
+            return replace(self, age=low, age_low=None, age_high=None)
+        return replace(self, age=None, age_low=low, age_high=high)
 
     @property
     def in_words(self) -> str:
