@@ -166,8 +166,8 @@ def test_a_published_split_and_a_fixed_one_are_not_mixed(two_sources):
 
 
 def test_a_split_of_bands_alone_is_refused_before_anything_is_trained(two_sources):
-    shares = {"split.train": 0.4, "split.val": 0.3, "split.test": 0.3}
-    edit_params({"data.source": "fairface", "data.sources": {}, "split.clusters": "none"} | shares)
+    edit_params({"split.train": 0.4, "split.val": 0.3, "split.test": 0.3})
+    edit_params({"data.source": "fairface", "data.sources": {}, "split.clusters": "none"})
     ingest.main()
     with pytest.raises(UserError, match="labelled with bands of ages, and its metrics are of exac"):
         split.main()
