@@ -3,7 +3,7 @@
     python src/check.py
 
 Reads  params.yaml and what it points to: the sources, a published split, the model's name, the
-       weights, the model of identities
+       weights, the model of identities; the models that find faces
 Writes data/checked/params.txt, always the same: the other stages wait for it, and rerun only for
        reasons of their own; reports/external/names.yaml, what the sources of `external` are called
 """
@@ -17,6 +17,7 @@ from faceage.core.script import UserError, run
 from faceage.core.settings import Data, External, FurtherSource
 from faceage.data import identities, sources
 from faceage.data.readers import registry
+from faceage.detection import detector
 from faceage.networks import age_network, targets
 from faceage.networks.targets import AUXILIARY
 from faceage.training.optimizers import make_optimizer, make_scheduler
@@ -40,6 +41,7 @@ def main() -> None:
     optimizer = make_optimizer(network, params.train, params.train.lr)
     make_scheduler(optimizer, params.train, epochs=1, steps=1)
     identities.embedder(params.data.identity.model)
+    detector.models_folder()  # evaluate, hours later, looks for the faces of the test set
     places: list[Data | FurtherSource | External] = [
         params.data,
         *params.data.sources.values(),

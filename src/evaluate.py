@@ -21,7 +21,16 @@ from faceage.core import repository, tables
 from faceage.core.outputs import write_json
 from faceage.core.params import EvaluateParams, TrackingParams, load
 from faceage.core.script import run
-from faceage.evaluation import assessment, baselines, cost, metrics, robustness
+from faceage.evaluation import (
+    acquisition,
+    assessment,
+    baselines,
+    cost,
+    metrics,
+    repeatability,
+    robustness,
+)
+from faceage.evaluation.acquisition import Acquired
 from faceage.evaluation.assessment import Evaluation
 from faceage.networks import devices, faces, saved_model
 from faceage.networks.forward import predict
@@ -42,12 +51,15 @@ def main() -> None:
         evaluation = Evaluation(params, splits, target, logits, bands=bands)
         if evaluation.has_ages:
             rows = robustness.sample(splits["test"], params.evaluate.robustness_faces, params.seed)
+            asked = splits["test"]["face"].iloc[rows]
             evaluation = replace(
                 evaluation,
                 baselines=baseline_ages(splits),
                 corrupted=robustness.predict(
                     network, target, pixels["test"][rows], evaluation.age[rows], params.seed
                 ),
+                changed=repeatability.predict(network, target, pixels["test"], rows),
+                acquired=Acquired(rows, acquisition.look(asked, tables.image_bytes(asked))),
             )
         measured = assessment.all_tables(evaluation)
         headline = {"synthetic": about["synthetic"]} | assessment.headline(evaluation, measured)

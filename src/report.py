@@ -1,13 +1,13 @@
-"""Stage `report`: draw what was measured, bind it into one self-contained page and two cards.
+"""Stage `report`: draw what was measured, bind it into two self-contained pages and two cards.
 
     python src/report.py
 
 Reads  what the stages before it wrote under reports/, models/model.json, data/faces.parquet,
        data/saliency.parquet, data/split.csv, data/rejected.csv, data/label_issues.csv, dvc.lock and
        the git history
-Writes reports/figures/, reports/report.html, reports/model_card.md, reports/data_card.md,
-       reports/label_issues.csv (those of data/label_issues.csv to look at first); logs reports/ to
-       MLflow
+Writes reports/figures/, reports/report.html, reports/age_checks.html (a page for people who check
+       ages), reports/model_card.md, reports/data_card.md, reports/label_issues.csv (those of
+       data/label_issues.csv to look at first); logs reports/ to MLflow
 """
 
 from faceage import tracking
@@ -28,6 +28,8 @@ def main() -> None:
     pictures = {}
     with atomic_folder("reports/figures") as folder:
         charts = figures.charts(found, params)
+        if found.has_ages:
+            charts |= figures.of_age_checks(found)
         for name, draw in bar(charts.items(), "figures", "figure"):
             pictures[name] = page.Picture(
                 light=themes.png(draw, themes.LIGHT), dark=themes.png(draw, themes.DARK)
@@ -41,6 +43,8 @@ def main() -> None:
             (folder / "overview.png").write_bytes(overview)
     with atomic_write("reports/report.html") as part:
         part.write_text(page.page(found, params, pictures, faces), encoding="utf-8")
+    with atomic_write("reports/age_checks.html") as part:
+        part.write_text(page.age_checks(found, params, pictures), encoding="utf-8")
     with atomic_write("reports/model_card.md") as part:
         part.write_text(page.model_card(found, params), encoding="utf-8")
     with atomic_write("reports/data_card.md") as part:
@@ -51,7 +55,7 @@ def main() -> None:
         load(TrackingParams).tracking, found.model["fingerprint"]
     ) as tracked:
         tracked.log_file("reports", "reports")
-    print("wrote reports/report.html, model_card.md and data_card.md, and reports/figures/")
+    print("wrote reports/report.html, age_checks.html, model_card.md, data_card.md and figures/")
 
 
 if __name__ == "__main__":

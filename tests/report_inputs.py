@@ -11,14 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, architecture, edit_params
+from conftest import ROOT, Edit, architecture, edit_params
 from PIL import Image, ImageDraw
 
 import report
 from faceage.core import params, tables
 from faceage.core.outputs import write_csv, write_json
 from faceage.data import splitting
-from faceage.evaluation import assessment, conformal, external, robustness
+from faceage.evaluation import (
+    acquisition,
+    assessment,
+    conformal,
+    external,
+    repeatability,
+    robustness,
+)
 from faceage.explanation import selection
 from faceage.networks import targets
 from faceage.reporting import results
@@ -30,11 +37,13 @@ SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 CORRUPTIONS = ("darkening", "blur", "occlusion")
 
 
-def prepare(folder: Path, patch: pytest.MonkeyPatch, **inputs: Any) -> results.Results:
+def prepare(
+    folder: Path, patch: pytest.MonkeyPatch, edits: Edit | None = None, **inputs: Any
+) -> results.Results:
     """Make `folder` the working directory, write params.yaml and the inputs, read them back."""
     patch.chdir(folder)
     shutil.copy(ROOT / "params.yaml", folder)
-    edit_params({"tracking": False, "evaluate.min_subgroup": 8})
+    edit_params({"tracking": False, "evaluate.min_subgroup": 8} | (edits or {}))
     write(folder, **inputs)
     return results.read()
 
@@ -239,7 +248,7 @@ def _write_evaluation(
         age = ages["test"]
         others = {"median": np.full(len(age), 35.0), "ridge": age + random.normal(0, 13, len(age))}
         evaluation = assessment.Evaluation(
-            settings, splits, target, logits, others, _corrupted(age)
+            settings, splits, target, logits, others, _corrupted(age), _changed(age), _acquired(age)
         )
         intervals = evaluation.calibration.as_dict()
     measured = assessment.all_tables(evaluation)
@@ -307,6 +316,19 @@ def _corrupted(age: np.ndarray) -> robustness.Corrupted:
     for harm, name in enumerate(CORRUPTIONS):
         predicted |= {(name, strength): age + strength * harm for strength in (1, 2, 3)}
     return robustness.Corrupted(age, predicted)
+
+
+def _changed(age: np.ndarray) -> repeatability.Changed:
+    """Every second face; the later the change, the more it adds."""
+    rows = np.arange(0, len(age), 2)
+    predicted = {name: age[rows] + more for more, name in enumerate(repeatability.CHANGES)}
+    return repeatability.Changed(rows, predicted)
+
+
+def _acquired(age: np.ndarray) -> acquisition.Acquired:
+    """All faces were looked for, and all but the first of more than one are found."""
+    rows = np.arange(len(age))
+    return acquisition.Acquired(rows, (rows > 0) | (len(age) == 1))
 
 
 def _write_saliency(predictions: pd.DataFrame | None) -> None:

@@ -39,6 +39,8 @@ CHARTS = {
     "scatter",
     "subgroups",
 }
+# Those of the page for people who check ages, besides `age_checks`.
+OF_AGE_CHECKS = {"challenge_ages", "false_positives", "legal_ages"}
 SHEETS = {"samples", "label_issues", "outliers", "worst", "typical", "saliency"}
 
 
@@ -69,8 +71,8 @@ def found(made, monkeypatch):
 
 def test_draws_every_figure(made):
     files = {path.stem: Image.open(path) for path in (made / "reports/figures").iterdir()}
-    assert set(files) == CHARTS | SHEETS | {"overview"}
-    assert {files[name].width for name in CHARTS} == {1600}
+    assert set(files) == CHARTS | OF_AGE_CHECKS | SHEETS | {"overview"}
+    assert {files[name].width for name in CHARTS | OF_AGE_CHECKS} == {1600}
     assert files["overview"].size == (1600, 600)
     assert {files[name].width for name in SHEETS} == {800}
     for image in files.values():
@@ -102,7 +104,11 @@ def test_two_runs_give_the_same_bytes(made, tmp_path, monkeypatch):
 def test_page_needs_nothing_outside_itself(html):
     references = re.findall(r'(?:src|srcset|href)="([^"]*)"', html)
     assert references
-    assert all(reference.startswith(("data:", "#")) for reference in references)
+    # One page stands beside it.
+    assert all(
+        reference.startswith(("data:", "#")) or reference == "age_checks.html"
+        for reference in references
+    )
     without_pictures = re.sub(r"data:[\w/]*;base64,[\w+/=]*", "", html)
     assert not re.search(r"https?:|url\(|@import|<script|<link(?! rel=\"icon\")", without_pictures)
 
@@ -265,7 +271,8 @@ def test_meagre_inputs_end_well_and_say_what_is_missing(name, html, tmp_path, mo
     for note in SAID[name]:
         assert note in shown
         assert note not in html
-    for document in (re.sub(r"base64,[\w+/=]*", "", shown), card):
+    checks = (tmp_path / "reports/age_checks.html").read_text()
+    for document in (*(re.sub(r"base64,[\w+/=]*", "", html) for html in (shown, checks)), card):
         assert not re.search(r"\bnan\b|\bNone\b(?! is not never)", document)
 
 

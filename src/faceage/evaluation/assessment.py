@@ -11,12 +11,15 @@ from torch import Tensor
 
 from faceage.core.params import EvaluateParams
 from faceage.evaluation import (
+    acquisition,
     age_bands,
     age_checks,
+    challenge_ages,
     classification,
     conformal,
     distributions,
     metrics,
+    repeatability,
     robustness,
     subgroups,
 )
@@ -32,7 +35,8 @@ class Evaluation:
     splits: the faces of train, val and test, of these two those without bands of ages; bands: the
     test faces with such; logits: of val, test and bands, (n, outputs). Where the faces have ages
     there are also baselines: the ages, in years, that each predicts for the test faces, (n,);
-    corrupted: `robustness.predict`.
+    corrupted: `robustness.predict`; changed: `repeatability.predict`; acquired: which of them the
+    detector finds.
     """
 
     params: EvaluateParams
@@ -41,6 +45,8 @@ class Evaluation:
     logits: Mapping[str, Tensor]
     baselines: Mapping[str, np.ndarray] = field(default_factory=dict)
     corrupted: robustness.Corrupted | None = None
+    changed: repeatability.Changed | None = None
+    acquired: acquisition.Acquired | None = None
     bands: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -115,6 +121,30 @@ class Evaluation:
         """Prediction intervals of the test faces."""
         return self.calibration.intervals(self.predicted)
 
+    @cached_property
+    def seen_twice(self) -> pd.DataFrame:
+        """People of whom there are several estimates."""
+        return repeatability.people_seen_twice(self.test, self.predicted, self.changed)
+
+    @cached_property
+    def false_positives(self) -> pd.DataFrame:
+        """False positive rates of age checks by group."""
+        return age_checks.false_positives(
+            self.age,
+            self.predicted,
+            self.people,
+            self.params.evaluate.legal_ages,
+            self.resamples,
+            self.params.evaluate.min_subgroup,
+        )
+
+    @cached_property
+    def challenge_ages(self) -> pd.DataFrame:
+        """Thresholds of age checks, chosen on the validation faces, on the test faces."""
+        age = self.splits["val"]["age"].to_numpy(dtype=float)
+        chosen = challenge_ages.choose(age, self._ages("val"), self.params.evaluate.legal_ages)
+        return challenge_ages.confirm(chosen, self.age, self.predicted, self.resamples)
+
     def _ages(self, split: str) -> np.ndarray:
         return self.target.age(self.logits[split]).numpy().astype(float)
 
@@ -125,8 +155,21 @@ TABLES: dict[str, Callable[[Evaluation], pd.DataFrame]] = {
     "subgroups": lambda e: subgroups.by_subgroup(
         e.errors, e.people, e.resamples, e.params.evaluate.min_subgroup
     ),
-    "age_checks": lambda e: age_checks.by_threshold(e.age, e.predicted),
-    "ages_18_30": lambda e: age_checks.by_single_age(e.age, e.predicted),
+    "age_checks": lambda e: age_checks.by_threshold(
+        e.age, e.predicted, e.params.evaluate.legal_ages, e.resamples
+    ),
+    "false_positives": lambda e: e.false_positives,
+    "false_positive_ratios": lambda e: age_checks.ratios(
+        e.age, e.predicted, e.people, e.false_positives, e.resamples
+    ),
+    "challenge_ages": lambda e: e.challenge_ages,
+    "single_ages": lambda e: age_checks.single_ages(e.age, e.predicted, e.people),
+    "child_safety": lambda e: age_checks.child_safety(e.age, e.predicted, e.resamples),
+    "failure_to_acquire": lambda e: acquisition.by_group(e.acquired, e.age, e.people, e.resamples),
+    "small_changes": lambda e: repeatability.by_change(e.changed),
+    "both_sides": lambda e: repeatability.both_sides(
+        e.seen_twice, e.params.evaluate.legal_ages, e.resamples
+    ),
     "coverage": lambda e: conformal.coverage_by_subgroup(e.age, e.intervals, e.people),
     "classification": lambda e: classification.by_grouping(e.classes),
     "distribution": lambda e: distributions.by_level(e.age, e.distribution),
@@ -160,7 +203,17 @@ def headline(evaluation: Evaluation, tables: Mapping[str, pd.DataFrame]) -> dict
         "decades": dict(zip(decades["decade"], decades["mae"], strict=True)),
         "older": metrics.of_older(e.errors, e.resamples),
         "subgroups": subgroups.gaps(tables["subgroups"]),
-        "age_checks": age_checks.summary(e.age, tables["age_checks"], tables["ages_18_30"]),
+        "age_checks": age_checks.summary(
+            tables["age_checks"],
+            tables["single_ages"],
+            tables["false_positive_ratios"],
+            tables["child_safety"],
+            e.params.evaluate.legal_ages,
+        )
+        | {
+            "failure_to_acquire": acquisition.summary(tables["failure_to_acquire"]),
+            "repeatability_sd": repeatability.summary(e.seen_twice, e.resamples),
+        },
         "intervals": conformal.summary(tables["coverage"]),
         "classification": scores,
     }

@@ -17,6 +17,7 @@ HEADLINE = (
     "rmse",
     "r2",
     "bias",
+    "sd",
     *(f"cs{years}" for years in TOLERANCES),
     "group_accuracy",
 )
@@ -55,8 +56,9 @@ def errors(
 def from_sums(sums: pd.DataFrame) -> pd.DataFrame:
     """Metrics from sums of the columns of `errors`: one row a resample in, one out.
 
-    mae, rmse, bias in years, mse in years squared; cs*: share within so many years (cumulative
-    score); not a number where there is no face, and r2 where all ages are equal.
+    mae, rmse, bias in years, mse in years squared; sd: standard deviation of the error, in years;
+    cs*: share within so many years (cumulative score); not a number where there is no face, and r2
+    where all ages are equal.
     """
     n = sums["n"]
     spread = sums["age_squared"] - sums["age"] ** 2 / n
@@ -66,6 +68,8 @@ def from_sums(sums: pd.DataFrame) -> pd.DataFrame:
         "rmse": np.sqrt(sums["squared"] / n),
         "r2": 1 - sums["squared"] / spread.where(spread > 1e-9),
         "bias": sums["error"] / n,
+        # What is left of zero, where all errors are equal, may be negative by a rounding.
+        "sd": np.sqrt((sums["squared"] / n - (sums["error"] / n) ** 2).clip(lower=0)),
     }
     found |= {f"cs{years}": sums[f"within{years}"] / n for years in TOLERANCES}
     return pd.DataFrame(found | {"group_accuracy": sums["same_group"] / n})

@@ -1,7 +1,8 @@
 """How much the error grows when photographs are worse than those of the test set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from faceage.core.progress import bar
-from faceage.evaluation.corruptions import CORRUPTIONS
+from faceage.evaluation.corruptions import CORRUPTIONS, Corruption
 from faceage.evaluation.metrics import Number, number
 from faceage.networks import devices
 from faceage.networks.age_network import Model
@@ -18,6 +19,9 @@ from faceage.networks.targets import Target
 
 BATCH = 64  # larger ones are slower on a CPU: their feature maps leave its caches
 CLEAN = ("none", 0)
+
+Key = TypeVar("Key", bound=Hashable)
+Change = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,6 @@ def sample(faces: pd.DataFrame, count: int, seed: int) -> np.ndarray:
     return np.sort(ordered.index.to_numpy()[places])
 
 
-@torch.inference_mode()
 def predict(
     network: Model, target: Target, pixels: Tensor, age: np.ndarray, seed: int
 ) -> Corrupted:
@@ -62,25 +65,44 @@ def predict(
     pixels : uint8 (n, side, side, 3)
     age : years (n,)
     """
+    generator = torch.Generator().manual_seed(seed)
+    changes: dict[tuple[str, int], Change] = {CLEAN: lambda images: images}
+    for name, (corrupt, strengths) in CORRUPTIONS.items():
+        for strength, setting in enumerate(strengths, start=1):
+            changes[name, strength] = _with(corrupt, setting, generator)
+    dtype = devices.fast_arithmetic(next(network.parameters()).device)
+    return Corrupted(age, ages_of_changed(network, target, pixels, changes, dtype))
+
+
+@torch.inference_mode()
+def ages_of_changed(
+    network: Model,
+    target: Target,
+    pixels: Tensor,
+    changes: Mapping[Key, Change],
+    dtype: torch.dtype,
+) -> dict[Key, np.ndarray]:
+    """Predict ages, in years (n,), from every change of these faces.
+
+    Parameters
+    ----------
+    pixels : uint8 (n, side, side, 3)
+    changes : by name; images in and out, float (n, 3, size, size) in 0..1
+    """
     architecture = network.architecture
     device = next(network.parameters()).device
-    dtype = devices.fast_arithmetic(device)
-    generator = torch.Generator().manual_seed(seed)
 
     def ages(images: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             logits = network(normalise(images, architecture.mean, architecture.std))
         return target.age(logits.float().cpu())
 
-    batches: dict[tuple[str, int], list[Tensor]] = {}
-    for rows in bar(list(slices(len(pixels), BATCH)), "corrupt", "batch"):
+    batches: dict[Key, list[Tensor]] = {name: [] for name in changes}
+    for rows in bar(list(slices(len(pixels), BATCH)), "change", "batch"):
         images = to_input(pixels, architecture.img_size, device, rows)
-        batches.setdefault(CLEAN, []).append(ages(images))
-        for name, (corrupt, strengths) in CORRUPTIONS.items():
-            for strength, setting in enumerate(strengths, start=1):
-                predicted = ages(corrupt(images, setting, generator))
-                batches.setdefault((name, strength), []).append(predicted)
-    return Corrupted(age, {key: torch.cat(parts).numpy() for key, parts in batches.items()})
+        for name, change in changes.items():
+            batches[name].append(ages(change(images)))
+    return {name: torch.cat(parts).numpy() for name, parts in batches.items()}
 
 
 def by_corruption(corrupted: Corrupted | None) -> pd.DataFrame:
@@ -107,3 +129,7 @@ def by_corruption(corrupted: Corrupted | None) -> pd.DataFrame:
 def summary(corruptions: pd.DataFrame) -> dict[str, Number]:
     """Mean rise over all corruptions and strengths, in years, and the faces that it is from."""
     return {"mean_rise": number(corruptions["rise"].mean()), "n": int(corruptions["n"].iloc[0])}
+
+
+def _with(corrupt: Corruption, setting: float, generator: torch.Generator) -> Change:
+    return lambda images: corrupt(images, setting, generator)

@@ -9,7 +9,14 @@ from matplotlib.figure import Figure
 from faceage.core.params import ReportParams
 from faceage.core.utkface import GENDERS, RACES
 from faceage.reporting import elsewhere, gallery
-from faceage.reporting.charts import ages, matrices, people, reliability, training
+from faceage.reporting.charts import (
+    age_checks,
+    ages,
+    matrices,
+    people,
+    reliability,
+    training,
+)
 from faceage.reporting.charts.elsewhere import errors_by_age
 from faceage.reporting.labels import classes, plural
 from faceage.reporting.results import Results
@@ -38,8 +45,8 @@ def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
     """Those that need ages."""
     faces, test, tables = found.faces, found.test_faces, found.tables
     mae = found.metrics["test"]["mae"]
-    challenge = found.metrics["age_checks"]["challenge_25"]
-    counts = challenge["n_minors"], challenge["n_adults"]
+    checks = tables["age_checks"]
+    checks = checks[checks["legal_age"] == found.metrics["age_checks"]["legal_age"]]
     parts = {name: part["age"] for name, part in found.splits.items()}
     by_subgroup = _ages_by_subgroup(found.people)
     drawn: dict[str, Draw] = {
@@ -48,9 +55,7 @@ def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
         "scatter": partial(ages.scatter, found.predictions, test),
         "error_by_age": partial(ages.error_by_age, tables["decades"], mae, test),
         "subgroups": partial(reliability.subgroups, tables["subgroups"], mae, test),
-        "age_checks": partial(
-            reliability.age_checks, tables["age_checks"], tables["ages_18_30"], counts, test
-        ),
+        "age_checks": partial(age_checks.error_rates, checks, tables["single_ages"], test),
         "coverage": partial(reliability.coverage, tables["coverage"], coverage, test),
         "robustness": partial(reliability.robustness, tables["robustness"], test),
     }
@@ -58,6 +63,24 @@ def _of_ages(found: Results, coverage: float) -> dict[str, Draw]:
         drawn["elsewhere"] = partial(errors_by_age, _elsewhere(found), test)
     if len(tables["distribution"]):
         drawn["distribution"] = partial(reliability.distribution, tables["distribution"], test)
+    return drawn
+
+
+def of_age_checks(found: Results) -> dict[str, Draw]:
+    """Those of the page for people who check ages, besides `age_checks`."""
+    test, tables = found.test_faces, found.tables
+    legal_age = found.metrics["age_checks"]["legal_age"]
+    positives = tables["false_positives"]
+    whom = positives["ages"].eq(f"under {legal_age}") | positives["grouping"].eq("age")
+    groups = positives[whom & positives["legal_age"].eq(legal_age)]
+    drawn: dict[str, Draw] = {
+        "legal_ages": partial(age_checks.legal_ages, tables["age_checks"], test),
+        "false_positives": partial(age_checks.false_positives, groups, test),
+    }
+    chosen = tables["challenge_ages"]
+    if len(chosen) and chosen["legal_age"].eq(legal_age).any():
+        price = chosen[chosen["legal_age"] == legal_age]
+        drawn["challenge_ages"] = partial(age_checks.challenge_ages, price, test)
     return drawn
 
 

@@ -93,6 +93,28 @@ def interval(metrics: Mapping[str, Any], key: str, kind: str = YEARS, decimals: 
     return f"{number(low, kind, decimals)} to {number(high, kind, decimals)}"
 
 
+def rate(row: Mapping[str, Any], decimals: int = 1) -> str:
+    """Write the share of a row of rates; of nobody there is none."""
+    return number(row["rate"], PERCENT, decimals) if row["n"] else "no faces"
+
+
+def rate_interval(row: Mapping[str, Any], decimals: int = 1) -> str:
+    """Write its interval, or nothing where nobody is counted."""
+    if not row["n"]:
+        return ""
+    low, high = (number(row[end], PERCENT, decimals) for end in ("low", "high"))
+    return f"{low} to {high}"
+
+
+def ratio(row: Mapping[str, Any]) -> str:
+    """Write the ratio of the worst rate to the best, and its interval, which may have no end."""
+    if math.isnan(row["ratio"]):
+        return "the best has none"
+    low, high = row["low"], row["high"]
+    to = "and more" if math.isnan(high) else f"to {number(high)}"
+    return f"{number(row['ratio'])} ({number(low)} {to})"
+
+
 def plural(count: int, things: str) -> str:
     """Write a count and what is counted: `1 test face`, `361 test faces`."""
     return f"{count:,} {things if count != 1 else things.removesuffix('s')}"

@@ -10,7 +10,6 @@ from faceage.reporting.labels import NOT_GIVEN, age_range, listed, plural
 from faceage.reporting.results import Results
 
 LABELS = {"gender": "gender", "race": "ethnicity"}
-ADULT = 18  # years
 
 
 @dataclass(frozen=True)
@@ -131,10 +130,15 @@ def _with_count(subgroup: pd.Series) -> str:
 
 
 def _of_age_checks(found: Results, few: int) -> Iterator[Limit]:
-    checks = found.metrics["age_checks"]["challenge_25"]
-    who = {"n_minors": f"under {ADULT}", "n_adults": f"of {ADULT} or over"}
+    checks = found.metrics["age_checks"]
+    legal_age = checks["legal_age"]
+    who = {
+        "false_positive_rate": f"under {legal_age}",
+        "false_positive_rate_just_below": f"of the 5 years under {legal_age}",
+        "false_negative_rate": f"of {legal_age} or over",
+    }
     for key, ages in who.items():
-        count = checks[key]
+        count = checks[key]["n"]
         if count == 0:
             yield Limit(
                 "age_checks",
@@ -145,8 +149,8 @@ def _of_age_checks(found: Results, few: int) -> Iterator[Limit]:
                 "age_checks",
                 f"Only {plural(count, 'test faces')} {ages}: too few for a rate of errors.",
             )
-    single_ages = found.tables["ages_18_30"]
-    missing = single_ages.loc[single_ages["n"] == 0, "age"]
+    single_ages = found.tables["single_ages"]
+    missing = single_ages[(single_ages["n"] == 0) & (single_ages["gender"] == "all")]["age"]
     if len(missing):
         years = listed([str(age) for age in missing], "or")
         yield Limit("age_checks", f"No test face is {years} years old.")

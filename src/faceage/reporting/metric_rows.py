@@ -21,6 +21,7 @@ METRICS = (
     ("rmse", "Root mean squared error (RMSE), years", YEARS, 2),
     ("mse", "Mean squared error (MSE), years²", YEARS, 1),
     ("bias", f"Bias (mean of predicted {MINUS} true), years", SIGNED, 2),
+    ("sd", "Standard deviation of the error, years", YEARS, 2),
     ("r2", "R² (share of the variance explained)", PLAIN, 3),
     ("cs1", "Within 1 year", PERCENT, 1),
     ("cs3", "Within 3 years", PERCENT, 1),

@@ -15,6 +15,7 @@ from faceage.core import repository
 from faceage.core.dotted import flatten
 from faceage.core.params import ReportParams
 from faceage.reporting import elsewhere, gallery, limits, metric_rows, previous
+from faceage.reporting.age_check_rows import AgeCheckRows
 from faceage.reporting.labels import (
     APART,
     DRAWN,
@@ -26,6 +27,9 @@ from faceage.reporting.labels import (
     number,
     people,
     plural,
+    rate,
+    rate_interval,
+    ratio,
     signed,
 )
 from faceage.reporting.results import Results
@@ -93,6 +97,14 @@ def page(
         chapters=_chapters(found),
         listed=LISTED,
     )
+
+
+def age_checks(found: Results, params: ReportParams, pictures: Mapping[str, Picture]) -> str:
+    """The page for people who check ages, as HTML, self-contained like the report."""
+    context = _context(found, params)
+    if found.has_ages:
+        context |= {"checks": AgeCheckRows(found)}
+    return _render("age_checks.html.j2", context, pictures=pictures)
 
 
 def model_card(found: Results, params: ReportParams) -> str:
@@ -170,6 +182,9 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
         "people": people,
         "plain": plain,
         "plural": plural,
+        "rate": rate,
+        "rate_interval": rate_interval,
+        "ratio": ratio,
         "signed": signed,
     }
     environment.globals |= {

@@ -1,4 +1,4 @@
-"""For whom and when the predictions hold: subgroups, age checks, intervals, worse photographs."""
+"""For whom and when the predictions hold: subgroups, intervals, worse photographs."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, MultipleLocator
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import binom
 
 from faceage.reporting.charts.frame import BAND, band, in_percent, new_figure, rows_from_the_top
@@ -58,49 +58,6 @@ def subgroups(table: pd.DataFrame, overall: float, faces: str, theme: Theme) -> 
         Line2D([], [], label="all faces", **line),
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=4, fontsize=8.5)
-    return figure
-
-
-def age_checks(
-    thresholds: pd.DataFrame,
-    single_ages: pd.DataFrame,
-    counts: tuple[int, int],
-    faces: str,
-    theme: Theme,
-) -> Figure:
-    """Both errors of "at least 18" by threshold, and the MAE of the ages around it.
-
-    Parameters
-    ----------
-    thresholds, single_ages : tables `age_checks`, `ages_18_30`
-    counts : test faces under 18, and of 18 and over
-    """
-    figure, (rates, mae) = new_figure(5.2, rows=2, height_ratios=(3, 2))
-    minors, adults = counts
-    under = plural(minors, faces)
-    rates.set_title(f"Age check (n = {under} under 18, {adults:,} of 18 and over)")
-    lines = {
-        "false_positive_rate": ("under 18 and let pass", "o-", theme.second),
-        "adults_turned_away": ("18 or over and turned away", "s--", theme.first),
-    }
-    for column, (label, style, color) in lines.items():
-        look = {"color": color, "label": label, "markersize": 5, "clip_on": False}
-        rates.plot("threshold", column, style, data=thresholds, **look)
-    rates.set(xlabel="let pass from this predicted age on (years)", ylabel="share of these faces")
-    rates.set_ylim(0, 1.12 * max(0.05, thresholds[list(lines)].max().max()))
-    in_percent(rates.yaxis)
-    rates.legend(loc="upper center")
-
-    total = int(single_ages["n"].sum())
-    mae.set_title(f"Error of each age from 18 to 30 (n = {plural(total, faces)})")
-    mae.bar(single_ages["age"], single_ages["mae"], BAND, color=theme.first)
-    names = single_ages["age"].astype(str) + "\n" + single_ages["n"].map("n={:,}".format)
-    mae.set_xticks(single_ages["age"], names, fontsize=7.5)
-    mae.set(xlabel="true age (years)", ylabel="MAE (years)")
-    mae.grid(axis="x", visible=False)
-    for axes in (rates, mae):
-        axes.set_xlim(17.4, 30.6)
-    rates.xaxis.set_major_locator(MultipleLocator(1))
     return figure
 
 
