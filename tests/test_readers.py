@@ -257,14 +257,15 @@ def test_losing_most_of_the_pictures_ends_the_run(workspace):
         ingest.main()
 
 
-def test_a_band_without_an_exact_age_is_said(workspace):
+def test_bands_without_an_exact_age_are_kept_and_counted(workspace, capsys):
     lay_out(
         workspace,
         ["a.jpg", "b.jpg"],
         "file,age_band,gender\na.jpg,3-9,Male\nb.jpg,more than 70,Female\n",
     )
-    with pytest.raises(UserError, match=r"none of the 2 images .* 2 a band of ages, no exact one"):
-        ingest.main()
+    kept, rejected = ingested()
+    assert (len(kept), rejected) == (2, {})
+    assert "2 of the kept are labelled with a band of ages" in capsys.readouterr().out
 
 
 def test_leftovers_are_counted_and_not_listed(workspace, capsys):
