@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import small_model
 import torch
-from conftest import architecture
+from conftest import ROOT, architecture
 
 import export
 from faceage.core.script import UserError
@@ -100,3 +100,18 @@ def test_training_starts_from_a_model_of_ours(pretrained, weights):
 def test_a_model_of_another_backbone_is_refused(pretrained):
     with pytest.raises(UserError, match="does not fit resnet18: it lacks"):
         age_network.build(architecture(outputs=1, model="resnet18"), "pretrained")
+
+
+def test_the_model_in_the_box_is_whole_and_its_page_says_what_was_measured():
+    box = ROOT / saved_model.PRETRAINED
+    predictor = TorchPredictor(box)
+    drawn = np.random.default_rng(0).integers(0, 256, (4, predictor.side, predictor.side, 3))
+    predicted = predictor.predict(drawn.astype(np.uint8))
+    assert ((predicted.age > 0) & (predicted.age < 117)).all()
+    assert (predicted.low < predicted.age).all() and (predicted.age < predicted.high).all()
+    assert (box / saved_model.WEIGHTS).stat().st_size < 16e6
+    measured = saved_model.describe_evaluation(box)
+    assert not saved_model.describe(box)["synthetic"]
+    test = measured["test"]
+    row = f"| {test['mae']:.2f} | {test['mae_low']:.2f} to {test['mae_high']:.2f} |"
+    assert row in (box / "README.md").read_text()
