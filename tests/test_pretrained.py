@@ -110,7 +110,7 @@ def test_the_model_in_the_box_is_whole_and_its_page_says_what_was_measured():
     assert ((predicted.age > 0) & (predicted.age < 117)).all()
     assert (predicted.low < predicted.age).all() and (predicted.age < predicted.high).all()
     assert (box / saved_model.WEIGHTS).stat().st_size < 16e6
-    measured = saved_model.describe_evaluation(box)
+    measured = saved_model.describe_evaluation(box) or {}
     assert not saved_model.describe(box)["synthetic"]
     test = measured["test"]
     row = f"| {test['mae']:.2f} | {test['mae_low']:.2f} to {test['mae_high']:.2f} |"
