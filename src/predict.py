@@ -28,7 +28,7 @@ from faceage.inference.batch_prediction import Row
 from faceage.inference.image_files import PhotoFile
 from faceage.inference.predictions import Predictor
 from faceage.inference.torch_predictor import TorchPredictor
-from faceage.networks import default_model
+from faceage.networks import default_model, saved_model
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         )
     if not 0 < asked.fps < math.inf:
         raise UserError(f"--fps is {asked.fps:g}, and has to be a number above 0")
-    predictor = load(asked.runtime, asked.model or default_model.folder())
+    predictor = load(asked.runtime, asked.model or default_folder(asked.runtime))
     failed = 0
     with writer(asked, any(map(films.is_film, files))) as out:
         for row in rows(files, predictor, asked.detect, asked.fps):
@@ -96,6 +96,11 @@ def arguments() -> argparse.Namespace:
         help=f"{default_model.HELP}; with --runtime onnx also an .onnx file, which needs no folder",
     )
     return parser.parse_args()
+
+
+def default_folder(runtime: str) -> Path:
+    """Of the model that nobody named; what src/export.py exports unasked is that of the pipeline."""
+    return saved_model.FOLDER if runtime == "onnx" else default_model.folder()
 
 
 def load(runtime: str, folder: Path) -> Predictor:
