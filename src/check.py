@@ -5,7 +5,7 @@
 Reads  params.yaml and what it points to: the sources, a published split, the model's name, the
        weights, the model of identities; the models that find faces
 Writes data/checked/params.txt, always the same: the other stages wait for it, and rerun only for
-       reasons of their own; reports/external/names.yaml, what the sources of `external` are called
+       reasons of their own
 """
 
 from pathlib import Path
@@ -55,7 +55,6 @@ def main() -> None:
     split = Path(params.split.source)
     if split != tables.FACES and not split.is_file():  # the faces are yet to be ingested
         raise UserError(f"split.source: there is no file {split}; {tables.FACES}: a split is drawn")
-    tables.write_external_names(params.external)
     with atomic_write("data/checked/params.txt") as part:
         part.write_text("params.yaml has been found sound by src/check.py\n")
 

@@ -148,7 +148,7 @@ def _row(
 
 def _split(table: pd.DataFrame) -> dict[str, Any]:
     if table["age"].isna().any():
-        return splitting.summary(table.assign(bin=table["age_class"]), SHARES)
+        return splitting.summary(table.assign(bin=table["age_class"], drawn=True), SHARES)
     splits = {}
     for name in tables.SPLITS:
         age = table.loc[table["split"] == name, "age"]

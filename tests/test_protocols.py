@@ -82,13 +82,13 @@ def test_the_published_protocols_are_what_they_are_called(repository):
 
 
 def test_options_are_those_of_the_recipe_the_protocol_and_the_command_in_this_order(repository):
-    given = ["train.epochs=1", "data.source=published.csv"]
+    given = ["train.epochs=1", "train.lr=0.01", "data.source=published.csv"]
     fold = protocols.folds("all-ages-5", "faceage", given)[2]
     assert fold.name == "all-ages-5-faceage-seed-2"
     assert fold.command[:6] == ["dvc", "exp", "run", "--queue", "-n", fold.name]
     overrides = fold.options[1::2]
     assert set(fold.options[::2]) == {"-S"}
-    assert overrides.index("train.epochs=7") < overrides.index("train.epochs=1")
+    assert overrides.index("train.lr=0.001") < overrides.index("train.lr=0.01")
     assert f"data.source={repository / 'published.csv'}" in overrides
     assert fold.params.train.epochs == 1
     assert overrides.index("train.epochs=1") < overrides.index("split.train=0.6")

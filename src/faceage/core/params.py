@@ -100,6 +100,12 @@ class ExternalParams(EvaluateParams):
     external: dict[str, External]
 
 
+class ExternalNamesParams(Section):
+    """What the stage external_names may read."""
+
+    external: dict[str, External]
+
+
 class ReportParams(Section):
     """What the stage report may read."""
 

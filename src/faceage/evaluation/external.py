@@ -24,9 +24,12 @@ from faceage.evaluation.subgroups import age_standardised_mae
 from faceage.networks.targets import Target
 
 SMALLEST_CALIBRATION = 20  # faces; of fewer a bias and a quantile are a matter of luck
-# Tables of `evaluate` that are not made there: decades are among the metrics, and photographs are
-# made worse at home.
-AT_HOME_ONLY = {"decades", "robustness"}
+# Tables of `evaluate` that are not made there: decades and bands are among the metrics; photographs
+# are changed and faces looked for at home; challenge ages are chosen on the faces of val.
+AT_HOME_ONLY = {
+    *("decades", "bands", "challenge_ages"),
+    *("robustness", "small_changes", "failure_to_acquire"),
+}
 OF_BANDS = ("in_band", "distance", "bias")
 Metrics = dict[str, Any]
 
