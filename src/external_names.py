@@ -1,4 +1,4 @@
-"""Stage `external_names`: what the sources elsewhere are called, so that `report` can wait for them.
+"""Stage `external_names`: name the sources elsewhere, so that `report` can wait for them.
 
     python src/external_names.py
 

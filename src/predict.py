@@ -99,7 +99,7 @@ def arguments() -> argparse.Namespace:
 
 
 def default_folder(runtime: str) -> Path:
-    """Of the model that nobody named; what src/export.py exports unasked is that of the pipeline."""
+    """Of the model that nobody named; for ONNX the one that src/export.py exports unasked."""
     return saved_model.FOLDER if runtime == "onnx" else default_model.folder()
 
 
