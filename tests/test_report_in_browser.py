@@ -34,7 +34,7 @@ def test_looks_whole(html, tab, width, dark):
     assert tab.evaluate(overflow) == 0
 
 
-A_PHONE = pytest.param(390, marks=pytest.mark.xfail(reason="4 px too wide on a phone: to be mended"))
+A_PHONE = pytest.param(390, marks=pytest.mark.xfail(reason="4 px too wide, to be mended"))
 
 
 @pytest.mark.parametrize("width", [1280, A_PHONE])
