@@ -34,10 +34,7 @@ def test_looks_whole(html, tab, width, dark):
     assert tab.evaluate(overflow) == 0
 
 
-A_PHONE = pytest.param(390, marks=pytest.mark.xfail(reason="4 px too wide, to be mended"))
-
-
-@pytest.mark.parametrize("width", [1280, A_PHONE])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_the_page_for_people_who_check_ages_looks_whole(html, tab, width):
     tab.open(html.with_name("age_checks.html"), width, dark=False)
     assert tab.complaints == []

@@ -4,17 +4,15 @@ A person whose face is not found is neither let pass nor refused, and belongs in
 (ISO/IEC 19795-1 calls the share of such attempts the failure-to-acquire rate).
 """
 
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import pandas as pd
 
 from faceage.core import images
 from faceage.core.progress import bar
+from faceage.core.threads import in_threads
 from faceage.core.utkface import GENDERS, RACES
 from faceage.detection.detector import find_faces
 from faceage.evaluation import rates
@@ -24,7 +22,6 @@ from faceage.evaluation.rates import Rate
 from faceage.evaluation.subgroups import NOT_GIVEN
 
 BANDS = {"0-12": (0, 13), "13-17": (13, 18), "18-39": (18, 40), "40 and over": (40, np.inf)}
-CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -52,11 +49,7 @@ def look(faces: pd.Series, contents: Iterable[tuple[str, bytes]]) -> np.ndarray:
     def seen(item: tuple[str, bytes]) -> tuple[str, bool]:
         return item[0], bool(find_faces(images.decode(item[1])))
 
-    found: dict[str, bool] = {}
-    stream = iter(bar(contents, "look for faces", "face", len(faces)))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        while chunk := list(islice(stream, CHUNK)):
-            found |= threads.map(seen, chunk)
+    found = dict(in_threads(seen, bar(contents, "look for faces", "face", len(faces))))
     return faces.map(found).to_numpy(dtype=bool)
 
 

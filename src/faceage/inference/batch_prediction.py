@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 
 from faceage.core import images
+from faceage.core.reasons import Reason
 from faceage.detection.crops import Crop
 from faceage.inference.predictions import Predictor
 
 COLUMNS = ("path", "face", "x", "y", "w", "h", "age", "low", "high", "age_group", "error")
 CHUNK = 32  # files in a worker's hands at once: feature maps of more leave its core's cache
-NO_FACE = "no face found"
 
 Row = dict[str, Any]
 FindCrops = Callable[[Image.Image], list[Crop]]
@@ -75,7 +75,7 @@ def _chunk(sources: list[Source], find: FindCrops, predictor: Predictor) -> list
             found.append(_row(source, error=images.in_words(error)))
             continue
         if not cut:
-            found.append(_row(source, error=NO_FACE))
+            found.append(_row(source, error=Reason.NO_FACE.value))
         for face, crop in enumerate(cut, start=1):
             found.append(_row(source, face=face, **dict(zip("xywh", crop.box, strict=True))))
             pixels.append(crop.pixels)

@@ -11,6 +11,7 @@ from typing import Any
 
 from faceage.core import images
 from faceage.core.progress import bar
+from faceage.core.reasons import Reason
 from faceage.inference import batch_prediction
 from faceage.inference.batch_prediction import FindCrops, Row
 from faceage.inference.face_tracks import Tracker
@@ -41,7 +42,7 @@ def rows(file: PhotoFile, find: FindCrops, predictor: Predictor, fps: float) -> 
     found = batch_prediction.rows(frames, find, predictor, CHUNK)
     for time, of_frame in groupby(found, key=itemgetter("time")):
         yield from _followed([row for row in of_frame if not row["error"]], time, tracker)
-    if problem := film.damage() or (None if tracker.count else batch_prediction.NO_FACE):
+    if problem := film.damage() or (None if tracker.count else Reason.NO_FACE.value):
         yield _row(file.about, error=problem)
 
 

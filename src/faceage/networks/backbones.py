@@ -30,7 +30,7 @@ ALTERNATIVES = (
     " names, or none to start from scratch"
 )
 WEIGHTS_FILES = ("model.safetensors", "pytorch_model.bin")
-PRETRAINED = Path("pretrained/model.safetensors")  # comes with the repository
+PRETRAINED = Path("pretrained")  # the model that comes with the repository
 OWN_PREFIX = "members.0.backbone."  # of the names in a model.safetensors of this project
 
 
@@ -144,7 +144,7 @@ def with_weights(
     if weights == "imagenet":
         _require_download(source)
     else:
-        path = _path(str(PRETRAINED) if weights == "pretrained" else weights)
+        path = _path(str(PRETRAINED / WEIGHTS_FILES[0]) if weights == "pretrained" else weights)
         if _require_complete(name, path, backbone):
             return _with_own(backbone, path)
         source = name

@@ -1,10 +1,7 @@
 """Faces decoded once, into memory, and served as batches of images on the training device."""
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -15,12 +12,12 @@ from torch.nn import functional as F
 
 from faceage.core import images
 from faceage.core.progress import bar
+from faceage.core.threads import in_threads
 
 # Images of many sizes are brought to one; more than this is more than any backbone here sees.
 LARGEST_SIDE = 256
 # Above this share of the free memory the pixels are put into a file that the system pages in.
 MEMORY_SHARE = 0.5
-CHUNK = 256
 
 
 def stored_side(table: pd.DataFrame) -> int:
@@ -52,14 +49,12 @@ def decode(table: pd.DataFrame, contents: Iterable[tuple[str, bytes]], side: int
     pixels = _allocate((len(table), side, side, 3))
     row_of = {face: row for row, face in enumerate(table["face"])}
 
-    def fill(item: tuple[str, bytes]) -> None:
+    def decoded(item: tuple[str, bytes]) -> tuple[int, np.ndarray]:
         face, content = item
-        pixels[row_of[face]] = images.square(images.decode(content), side)
+        return row_of[face], images.square(images.decode(content), side)
 
-    stream = iter(bar(contents, "decode", "face", len(table)))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        while chunk := list(islice(stream, CHUNK)):
-            list(threads.map(fill, chunk))
+    for row, image in in_threads(decoded, bar(contents, "decode", "face", len(table))):
+        pixels[row] = image
     return torch.from_numpy(pixels)
 
 

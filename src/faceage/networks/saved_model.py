@@ -16,12 +16,12 @@ from safetensors.torch import load_file, save_file
 
 from faceage.core.outputs import atomic_write, write_json
 from faceage.core.script import UserError
-from faceage.networks import targets
+from faceage.networks import backbones, targets
 from faceage.networks.age_network import Architecture, Model, build
 from faceage.networks.targets import Target
 
 FOLDER = Path("models")
-PRETRAINED = Path("pretrained")  # the model that comes with the repository
+PRETRAINED = backbones.PRETRAINED
 WEIGHTS, ABOUT, EVALUATION = "model.safetensors", "model.json", "evaluation.json"
 RETRAIN = "train it again: dvc repro -f train"
 REEVALUATE = "measure the model again: dvc repro -f evaluate"
@@ -124,11 +124,11 @@ def write_half(source: Path, destination: Path) -> None:
     UserError
         If the source holds no whole model.
     """
-    load(source)
+    model, _ = load(source)
     evaluation = describe_evaluation(source)
     tensors = {
-        name: tensor.half() if tensor.ndim > 1 else tensor
-        for name, tensor in load_file(source / WEIGHTS).items()
+        name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
     }
     destination.mkdir(parents=True, exist_ok=True)
     with atomic_write(destination / WEIGHTS) as part:
