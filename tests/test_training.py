@@ -316,10 +316,22 @@ def test_the_input_is_resized_and_scaled():
     assert torch.allclose(batch, torch.ones_like(batch))
 
 
-def test_depthwise_networks_stay_in_float32_on_a_cpu():
-    import timm
+def test_depthwise_convolutions_stay_in_float32_on_a_cpu():
+    images = torch.randn(2, 3, 16, 16)
+    plain = torch.nn.Conv2d(3, 8, 3)
+    depthwise = torch.nn.Conv2d(8, 8, 3, groups=8)
+    with devices.training_arithmetic(torch.bfloat16, torch.device("cpu")):
+        middle = plain(images)
+        last = depthwise(middle)
+    assert middle.dtype == torch.bfloat16
+    assert last.dtype == torch.float32
+    assert torch.equal(last, depthwise(middle.float()))
 
+
+def test_float32_is_computed_as_without_autocast():
+    images, plain = torch.randn(2, 3, 16, 16), torch.nn.Conv2d(3, 8, 3)
     cpu = torch.device("cpu")
-    mobile = timm.create_model("test_efficientnet")
-    assert devices.arithmetic("auto", cpu, mobile) == torch.float32
-    assert devices.arithmetic("bfloat16", cpu, mobile) == torch.bfloat16
+    assert devices.arithmetic("bfloat16", cpu) == torch.bfloat16
+    with devices.training_arithmetic(devices.arithmetic("float32", cpu), cpu):
+        inside = plain(images)
+    assert torch.equal(inside, plain(images))

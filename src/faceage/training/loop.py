@@ -98,7 +98,7 @@ class Trainer:
         self.encoded, self.val_encoded = target.encode(train.labels), target.encode(val.labels)
         self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
         self.device = next(network.parameters()).device
-        self.dtype = devices.arithmetic(settings.precision, self.device, network)
+        self.dtype = devices.arithmetic(settings.precision, self.device)
         self.weights = _weights(train, target, settings)
         self.rarity = _rarity(train.labels, target, settings)
         self.steps = len(batches(torch.arange(len(train)), settings.batch_size))
@@ -221,7 +221,7 @@ class Trainer:
         if self.mixes:
             mixup, cutmix = self.settings.mixup, self.settings.cutmix
             inputs, partner, share = mix(inputs, mixup, cutmix, generator)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with devices.training_arithmetic(self.dtype, self.device):
             logits = self.module(inputs)
 
         def losses(labels: Tensor) -> Tensor:
