@@ -7,7 +7,8 @@
     python src/protocol.py file --recipe faceage -S data.source=UTKFace.tar -S split.source=my.csv
 
 A protocol, protocols/NAME.yaml, fixes filter, split and seeds; docs/protocols.md explains each.
-Stop it at any moment and start it again: what is done stays, a training that was killed goes on.
+Stop it at any moment and start it again, here or elsewhere: folds that benchmarks/protocols.json
+has with the same parameters stay, a training that was killed goes on.
 Reads the folds' experiments; writes benchmarks/protocols.json and the table of protocols.md there.
 """
 
@@ -32,6 +33,9 @@ def main() -> None:
     parser.add_argument(
         "-S", dest="given", action="append", default=[], metavar="KEY=VALUE", help="parameter"
     )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="folds at a time, which share the cores"
+    )
     parser.add_argument("--list", action="store_true", help="show the protocols")
     parser.add_argument("--table", action="store_true", help="write the table anew, run nothing")
     asked = parser.parse_args()
@@ -41,21 +45,24 @@ def main() -> None:
     elif asked.table:
         write_results({})
     elif asked.name and asked.recipe:
-        measure(asked.name, asked.recipe, asked.given)
+        measure(asked.name, asked.recipe, asked.given, asked.jobs)
     else:
         raise UserError("name a protocol and a recipe, NAME --recipe RECIPE, or give --list")
 
 
-def measure(name: str, recipe: str, given: list[str]) -> None:
-    """Run the folds that are not there yet, then write all of them."""
+def measure(name: str, recipe: str, given: list[str], jobs: int = 1) -> None:
+    """Run the folds that are not there yet, and write what is there after each."""
     folds = protocols.folds(name, recipe, given)
-    done = queue.finished()
-    protocols.refuse_others(folds, done)
-    there = sum(fold.name in done for fold in folds)
+    key = protocols.key(name, recipe, folds)
+    earlier = protocols.kept(folds, json.loads(RESULTS.read_text()).get(key, {}))
+    to_run = [fold for fold in folds if fold.seed not in earlier]
+    protocols.refuse_others(to_run, queue.finished())
+    there = len(earlier) + sum(fold.name in queue.finished() for fold in to_run)
     print(f"{name}: {there} of {len(folds)} folds are there; `dvc queue status`", flush=True)
-    queue.work_off({fold.name: fold.command for fold in folds})
-    entry = protocols.measured(name, recipe, folds, queue.finished())
-    write_results({protocols.key(entry): entry})
+    for done in queue.work_off({fold.name: fold.command for fold in to_run}, jobs):
+        print(f"{done} has finished", flush=True)
+        write_results({key: protocols.measured(name, recipe, folds, queue.finished(), earlier)})
+    print(protocol_table.table({name: protocols.load(name)}, json.loads(RESULTS.read_text())))
 
 
 def write_results(new: dict[str, Any]) -> None:
@@ -67,7 +74,6 @@ def write_results(new: dict[str, Any]) -> None:
     table = protocol_table.table(known, entries)
     with atomic_write(PAGE) as part:
         part.write_text(protocol_table.replaced(PAGE.read_text(), table))
-    print(table)
 
 
 if __name__ == "__main__":

@@ -179,10 +179,79 @@ def test_folds_that_exist_are_not_run_again(repository, monkeypatch, no_waiting,
     assert [fold["mae"] for fold in entry["folds"]] == [4.0, 5.0, 5.0]
     assert entry["summary"]["mae"]["mean"] == pytest.approx(14 / 3, abs=1e-4)
     assert entry["summary"]["mae"]["sd"] == pytest.approx(statistics.stdev([4, 5, 5]), abs=1e-4)
-    assert len({fold["commit"] for fold in entry["folds"]}) == 3
+    head = call("git", "rev-parse", "--short", "HEAD", cwd=repository).stdout.strip()
+    assert {fold["commit"] for fold in entry["folds"]} == {head}
     page = Path("benchmarks/protocols.md").read_text()
     assert "| **4.67 ± 0.58** | 60.0% ± 0.0% |" in page
     assert page.count("not measured") == len(NAMES) - 1
+
+
+def test_folds_measured_elsewhere_stay_and_each_new_one_is_written(
+    repository, monkeypatch, no_waiting
+):
+    """As after a new commit on another machine, where DVC knows nothing of the experiments."""
+    folds = protocols.folds("21-60", "faceage", [])
+    results = Path("benchmarks/protocols.json")
+    dvc = Queue(folds, metrics(5.0))
+    monkeypatch.setattr(queue, "_call", dvc)
+    script.measure("21-60", "faceage", [])
+    entry = json.loads(results.read_text())
+    rows = entry["21-60/faceage"]["folds"]
+    rows[0]["mae"] = 4.0
+    rows[1]["params"] = "others"
+    del rows[2]
+    commit(repository, "another")
+    results.write_text(json.dumps(entry))
+    dvc.states, dvc.queued, written = {}, [], []
+    write = script.write_results
+
+    def writing(new: dict) -> None:
+        written.append(new)
+        write(new)
+
+    monkeypatch.setattr(script, "write_results", writing)
+    script.measure("21-60", "faceage", [])
+    assert dvc.queued == [folds[1].name, folds[2].name]
+    assert len(written) == 2
+    (entry,) = json.loads(results.read_text()).values()
+    assert [fold["mae"] for fold in entry["folds"]] == [4.0, 5.0, 5.0]
+    assert len({fold["commit"] for fold in entry["folds"]}) == 2
+
+
+def test_what_is_there_of_a_protocol_is_shown_as_such(repository, no_waiting):
+    folds = protocols.folds("21-60", "faceage", [])
+    finish(folds[1], metrics(4.0))
+    entry = protocols.measured("21-60", "faceage", folds, queue.finished(), {})
+    table = protocol_table.table({"21-60": protocols.load("21-60")}, {"": entry})
+    assert "| **4.00** | 60.0% |" in table
+    assert "| 1 of 3 |" in table
+
+
+def test_parameters_are_the_same_wherever_the_files_lie(repository):
+    Path("there").mkdir()
+    for path in ("faces.tar", "there/faces.tar", "there/others.tar"):
+        Path(path).touch()
+    digests = [
+        protocols.digest(protocols.folds("21-60", "faceage", [f"data.source={path}"])[0].params)
+        for path in ("faces.tar", "there/faces.tar", "there/others.tar")
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_jobs_share_the_cores(repository, monkeypatch, no_waiting):
+    folds = protocols.folds("21-60", "faceage", [])
+    dvc, started = Queue(folds, metrics(5.0)), []
+
+    def calling(command: list[str]) -> str:
+        started.append([*command])
+        return dvc(command)
+
+    monkeypatch.setattr(queue, "_call", calling)
+    monkeypatch.setattr(queue.os, "cpu_count", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    script.measure("21-60", "faceage", [], jobs=2)
+    assert ["dvc", "queue", "start", "--jobs", "2"] in started
+    assert queue.os.environ["OMP_NUM_THREADS"] == "2"
 
 
 def test_a_fold_of_other_parameters_is_not_taken_for_one_of_these(repository):
@@ -221,9 +290,10 @@ def test_published_splits_are_told_apart_by_their_files(repository):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(protocols.tracking, "minutes_of_training", lambda name: 20.0)
         entries = [
-            protocols.measured("file", "faceage", folds, queue.finished()) for folds in (one, two)
+            protocols.measured("file", "faceage", folds, queue.finished(), {})
+            for folds in (one, two)
         ]
-    keys = [protocols.key(entry) for entry in entries]
+    keys = [protocols.key("file", "faceage", folds) for folds in (one, two)]
     assert keys == ["file/published.csv/faceage", "file/other.csv/faceage"]
     known = {"file": protocols.load("file")}
     lines = protocol_table.table(known, dict(zip(keys, entries))).splitlines()[2:]
@@ -237,7 +307,7 @@ def test_a_recipe_of_classes_is_refused(repository):
     for fold in folds:
         finish(fold, {"n": 100, "accuracy": 0.8})
     with pytest.raises(UserError, match="has classes and no ages"):
-        protocols.measured("21-60", "faceage", folds, queue.finished())
+        protocols.measured("21-60", "faceage", folds, queue.finished(), {})
 
 
 def test_the_page_shows_what_was_measured_and_every_published_figure(monkeypatch):

@@ -47,10 +47,15 @@ def _measured(entry: Mapping[str, Any]) -> list[str]:
         _spread(100 * within["mean"], within["sd"] and 100 * within["sd"], digits=1, unit="%"),
         entry["pretraining"],
         str(entry["img_size"] or "the backbone's"),
-        str(len(entry["folds"])),
+        _folds(entry),
         f"{sum(minutes) / len(minutes):.1f}" if minutes else "",
-        f"measured at {entry['commit']}",
+        "measured at " + ", ".join(dict.fromkeys(fold["commit"] for fold in entry["folds"])),
     ]
+
+
+def _folds(entry: Mapping[str, Any]) -> str:
+    there, of = len(entry["folds"]), entry["of"]
+    return str(of) if there == of else f"{there} of {of}"
 
 
 def _published(name: str, figure: Published) -> list[str]:

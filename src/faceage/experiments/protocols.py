@@ -4,6 +4,7 @@ Each is a file of the folder protocols/; docs/protocols.md explains them. A reci
 a protocol in folds, a DVC experiment for each seed.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -151,15 +152,43 @@ def refuse_others(folds: Sequence[Fold], finished: Mapping[str, str]) -> None:
             )
 
 
-def measured(name: str, recipe: str, folds: Sequence[Fold], commits: Mapping[str, str]) -> Any:
-    """What came out: an entry of benchmarks/protocols.json.
+def kept(folds: Sequence[Fold], entry: Mapping[str, Any]) -> dict[int, Any]:
+    """Rows of an entry that are of these folds with the same parameters, by seed.
+
+    They may have been measured on another machine and at another commit, which each row names.
+    """
+    rows = {row["seed"]: row for row in entry.get("folds", [])}
+    return {
+        fold.seed: rows[fold.seed]
+        for fold in folds
+        if fold.seed in rows and rows[fold.seed]["params"] == digest(fold.params)
+    }
+
+
+def digest(params: Params) -> str:
+    """Hash of all parameters; files count by their names, wherever they lie."""
+    values = _flat(params)
+    named = values | {key: Path(values[key]).name for key in FILES if values[key] not in MADE}
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def measured(
+    name: str,
+    recipe: str,
+    folds: Sequence[Fold],
+    commits: Mapping[str, str],
+    earlier: dict[int, Any],
+) -> Any:
+    """What came out so far: an entry of benchmarks/protocols.json.
 
     Parameters
     ----------
     commits : of the folds' experiments, by name
+    earlier : rows of folds that were measured before, by seed
     """
     params = folds[0].params
-    rows = [_row(fold, commits[fold.name]) for fold in folds]
+    new = {fold.seed: _row(fold, commits[fold.name]) for fold in folds if fold.name in commits}
+    rows = [(earlier | new)[seed] for seed in sorted(earlier | new)]
     files = {key: Path(_flat(params)[key]).name for key in load(name).required}
     return {
         "protocol": name,
@@ -168,7 +197,7 @@ def measured(name: str, recipe: str, folds: Sequence[Fold], commits: Mapping[str
         "model": params.model,
         "pretraining": {"imagenet": "ImageNet"}.get(params.weights, Path(params.weights).name),
         "img_size": params.train.img_size,
-        "commit": repository.git("rev-parse", "--short", "HEAD"),
+        "of": len(folds),
         "summary": {metric: mean_and_sd([row[metric] for row in rows]) for metric in METRICS},
         "folds": rows,
     }
@@ -183,9 +212,10 @@ def mean_and_sd(values: Sequence[float]) -> dict[str, float | None]:
     }
 
 
-def key(entry: Mapping[str, Any]) -> str:
-    """What an entry of benchmarks/protocols.json is replaced by: protocol, its files, recipe."""
-    return "/".join([entry["protocol"], *entry["files"].values(), entry["recipe"]])
+def key(name: str, recipe: str, folds: Sequence[Fold]) -> str:
+    """What an entry of benchmarks/protocols.json is found by: protocol, its files, recipe."""
+    values = _flat(folds[0].params)
+    return "/".join([name, *(Path(values[given]).name for given in load(name).required), recipe])
 
 
 def _row(fold: Fold, commit: str) -> dict[str, Any]:
@@ -197,8 +227,8 @@ def _row(fold: Fold, commit: str) -> dict[str, Any]:
         "n": test["n"],
         **{metric: test[metric] for metric in METRICS},
         "minutes": tracking.minutes_of_training(fold.name),
-        "experiment": fold.name,
-        "commit": commit[:7],
+        "params": digest(fold.params),
+        "commit": repository.git("rev-parse", "--short", f"{commit}^"),
     }
 
 

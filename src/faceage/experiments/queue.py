@@ -1,8 +1,9 @@
-"""The DVC queue: bring named experiments of the present commit about, one after the other."""
+"""The DVC queue: bring named experiments of the present commit about."""
 
+import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from faceage.core import repository
 from faceage.core.script import UserError
@@ -18,14 +19,16 @@ def finished() -> dict[str, str]:
     return {ref.removeprefix(refs): commit for ref, commit in map(str.split, lines)}
 
 
-def work_off(commands: Mapping[str, Sequence[str]]) -> None:
-    """Queue what is neither finished nor waiting, start the queue, wait until all is finished.
+def work_off(commands: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[str]:
+    """Queue what is neither finished nor waiting, start the queue, name each that has finished.
 
     Stopped and started again, it goes on: what has failed or was killed is queued anew.
 
     Parameters
     ----------
     commands : by the name of the experiment, the command that queues it
+    jobs : experiments at a time, which share the cores: on 2 cores two trainings of a thread each
+        do more than one after the other of two threads, which wait for each other
 
     Raises
     ------
@@ -40,13 +43,20 @@ def work_off(commands: Mapping[str, Sequence[str]]) -> None:
         if name in states:
             _dvc("queue", "remove", name)
         _call(commands[name])
-    while missing := [name for name in missing if name not in finished()]:
+    if jobs > 1:
+        # Workers inherit it. It changes the last digits of a training.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // jobs))
+    while missing:
+        done = finished()
+        yield from (name for name in missing if name in done)
+        missing = [name for name in missing if name not in done]
         states = _states()
         if failed := [name for name in missing if states.get(name) == "Failed"]:
             raise UserError(f"{failed[0]} failed; `dvc queue logs {failed[0]}` says why")
-        if "Running" not in states.values():
-            _dvc("queue", "start")
-        time.sleep(POLL)
+        if missing and list(states.values()).count("Running") < min(jobs, len(missing)):
+            _dvc("queue", "start", "--jobs", str(jobs))
+        if missing:
+            time.sleep(POLL)
 
 
 def _states() -> dict[str, str]:
