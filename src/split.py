@@ -64,7 +64,9 @@ def main() -> None:
     kept_whole = split.clusters if drawn else splitting.kept_whole(leaks)
     faces["cluster"] = splitting.cluster_names(faces, kept_whole)
     fixed = splitting.count_fixed(faces)
-    summary = {"source": split.source, "kept_whole": kept_whole}
+    dealt = "stratified" if split.stratify else "random"
+    summary = {"source": split.source, "dealt": dealt if drawn else "published"}
+    summary |= {"kept_whole": kept_whole}
     summary |= splitting.summary(faces, shares) | {"leaks": leaks, "fixed": fixed}
     tables.write_split(faces)
     write_json("reports/split.json", summary)

@@ -86,7 +86,9 @@ def write(
     table["cluster"] = table["near_cluster"]
     table["split"] = ["test"] * test + ["train"] * middle + ["val"] * (faces - test - middle)
     tables.write_split(table)
-    write_json(root / "reports/split.json", {"kept_whole": "burst"} | _split(table))
+    write_json(
+        root / "reports/split.json", {"kept_whole": "burst", "dealt": "stratified"} | _split(table)
+    )
     _write_ingest(root, faces, synthetic)
     _write_label_issues(table)
     _write_model(root, table, epochs, synthetic, target)

@@ -201,6 +201,21 @@ def test_real_faces_are_not_called_synthetic(tmp_path, monkeypatch):
     assert "The test set has no more faces: all of them are shown" in shown
 
 
+@pytest.mark.parametrize(
+    ("dealt", "said"),
+    [
+        ("stratified", "drawn with ages or classes alike in all splits"),
+        ("random", "drawn at random"),
+        ("published", "put there by a published split"),
+    ],
+)
+def test_model_card_says_how_the_faces_came_into_the_splits(found, dealt, said):
+    found = dataclasses.replace(found, split={**found.split, "dealt": dealt})
+    card = page.model_card(found, params.load(params.ReportParams))
+    data = card.partition("## Evaluation data")[2].partition("## Training data")[0]
+    assert said in data
+
+
 def test_model_card_has_the_sections_of_the_paper_and_whole_tables(card, found):
     assert re.findall(r"^## (.*)", card, re.MULTILINE) == [
         "Model details",

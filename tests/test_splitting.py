@@ -219,6 +219,7 @@ def test_a_published_split_is_used_as_it_is_and_what_leaks_is_reported(ingested,
     assert used == LISTED
     report = json.loads((ingested / "reports/split.json").read_text())
     assert report["source"] == "published.csv"
+    assert report["dealt"] == "published"
     assert report["kept_whole"] == "exact"
     assert report["leaks"]["exact"] == {"clusters": 0, "faces": 0, "test_faces": 0}
     assert report["leaks"]["near"] == {"clusters": 1, "faces": 2, "test_faces": 1}
@@ -239,6 +240,7 @@ def test_a_split_that_is_drawn_says_so_and_leaks_only_where_it_may(ingested):
     split.main()
     report = json.loads((ingested / "reports/split.json").read_text())
     assert report["source"] == "data/faces.parquet"
+    assert report["dealt"] == "stratified"
     assert report["kept_whole"] == "none"
     assert report["leaks"]["burst"]["clusters"] == 1
 

@@ -26,6 +26,12 @@ APART = {
     "near": "near-duplicates never lie in two splits",
     "burst": "near-duplicates and bursts of the same person never lie in two splits",
 }
+# How the faces came into the splits.
+DEALT = {
+    "stratified": "drawn with ages or classes alike in all splits",
+    "random": "drawn at random",
+    "published": "put there by a published split",
+}
 METHODS = {"plain": "one width for all", "by_age": "a width by age"}
 
 # How a value is written.

@@ -18,6 +18,7 @@ from faceage.reporting import elsewhere, gallery, limits, metric_rows, previous
 from faceage.reporting.age_check_rows import AgeCheckRows
 from faceage.reporting.labels import (
     APART,
+    DEALT,
     DRAWN,
     GROUPINGS,
     METHODS,
@@ -189,6 +190,7 @@ def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
     }
     environment.globals |= {
         "APART": APART,
+        "DEALT": DEALT,
         "DRAWN": DRAWN,
         "GROUPINGS": GROUPINGS,
         "METHODS": METHODS,
