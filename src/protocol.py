@@ -9,7 +9,8 @@
 A protocol, protocols/NAME.yaml, fixes filter, split and seeds; docs/protocols.md explains each.
 Stop it at any moment and start it again, here or elsewhere: folds that benchmarks/protocols.json
 has with the same parameters stay, a training that was killed goes on.
-Reads the folds' experiments; writes benchmarks/protocols.json and the table of protocols.md there.
+Reads the folds' experiments; writes benchmarks/protocols.json, the tables of protocols.md there and
+of README.md.
 """
 
 import argparse
@@ -22,7 +23,10 @@ from faceage.core.script import UserError, run
 from faceage.experiments import protocol_table, protocols, queue
 
 RESULTS = Path("benchmarks/protocols.json")
-PAGE = Path("benchmarks/protocols.md")
+PAGES = {  # and the columns of the table there
+    Path("benchmarks/protocols.md"): protocol_table.COLUMNS,
+    Path("README.md"): protocol_table.FEWER_COLUMNS,
+}
 
 
 def main() -> None:
@@ -66,14 +70,15 @@ def measure(name: str, recipe: str, given: list[str], jobs: int = 1) -> None:
 
 
 def write_results(new: dict[str, Any]) -> None:
-    """Put new entries in the place of old ones, and the table in its place on the page."""
+    """Put new entries in the place of old ones, and the tables in their places on the pages."""
     entries = json.loads(RESULTS.read_text()) | new
     if new:
         write_json(RESULTS, entries)
     known = {name: protocols.load(name) for name in protocols.names()}
-    table = protocol_table.table(known, entries)
-    with atomic_write(PAGE) as part:
-        part.write_text(protocol_table.replaced(PAGE.read_text(), table))
+    for page, columns in PAGES.items():
+        table = protocol_table.table(known, entries, columns)
+        with atomic_write(page) as part:
+            part.write_text(protocol_table.replaced(page.read_text(), table))
 
 
 if __name__ == "__main__":

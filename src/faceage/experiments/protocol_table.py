@@ -1,18 +1,25 @@
-"""What was measured under each protocol beside what was published: the table in Markdown."""
+"""What was measured under each protocol beside what was published: tables in Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from faceage.experiments.protocols import Protocol, Published
 
 START, END = "<!-- results -->\n", "<!-- end of results -->"
-HEAD = (
-    "| protocol | model | MAE, years | within 5 years | pretraining | px | folds | minutes a fold"
-    " | from |\n|---|---|---:|---:|---|---:|---:|---:|---|"
+NUMBERS = ("MAE, years", "within 5 years", "px", "folds", "minutes a fold")
+COLUMNS = (
+    *("protocol", "model", "MAE, years", "within 5 years"),
+    *("pretraining", "px", "folds", "minutes a fold", "from"),
 )
+# Of the README.
+FEWER_COLUMNS = ("protocol", "model", "MAE, years", "pretraining", "px", "folds", "minutes a fold")
+Entries = Mapping[str, Mapping[str, Any]]
+Cells = dict[str, str]
 
 
-def table(protocols: Mapping[str, Protocol], entries: Mapping[str, Mapping[str, Any]]) -> str:
+def table(
+    protocols: Mapping[str, Protocol], entries: Entries, columns: Sequence[str] = COLUMNS
+) -> str:
     """A row for each published figure, then one for each recipe that was measured.
 
     Parameters
@@ -20,12 +27,11 @@ def table(protocols: Mapping[str, Protocol], entries: Mapping[str, Mapping[str, 
     protocols : by name
     entries : of benchmarks/protocols.json
     """
-    lines = [HEAD]
+    edges = ("---:" if column in NUMBERS else "---" for column in columns)
+    lines = [_line(columns), f"|{'|'.join(edges)}|"]
     for name, protocol in protocols.items():
-        ours = [_measured(entry) for entry in entries.values() if entry["protocol"] == name]
-        nothing = [f"`{name}`", "ours", "not measured", *[""] * 6]
-        rows = [*(_published(name, figure) for figure in protocol.published), *(ours or [nothing])]
-        lines += ["| " + " | ".join(cells) + " |" for cells in rows]
+        for cells in _rows(name, protocol, entries):
+            lines.append(_line([cells.get(column, "") for column in columns]))
     return "\n".join(lines)
 
 
@@ -36,40 +42,48 @@ def replaced(page: str, table: str) -> str:
     return f"{before}{START}{table}\n{END}{after}"
 
 
-def _measured(entry: Mapping[str, Any]) -> list[str]:
+def _rows(name: str, protocol: Protocol, entries: Entries) -> Iterator[Cells]:
+    for figure in protocol.published:
+        yield {"protocol": f"`{name}`"} | _published(figure)
+    ours = [entry for entry in entries.values() if entry["protocol"] == name]
+    for entry in ours:
+        files = "".join(f", {file}" for file in entry["files"].values())
+        yield {"protocol": f"`{name}`{files}"} | _measured(entry)
+    if not ours and not protocol.required:
+        yield {"protocol": f"`{name}`", "model": "ours", "MAE, years": "not measured"}
+
+
+def _measured(entry: Mapping[str, Any]) -> Cells:
     mae, within = entry["summary"]["mae"], entry["summary"]["cs5"]
-    minutes = [fold["minutes"] for fold in entry["folds"] if fold["minutes"] is not None]
-    files = "".join(f", {name}" for name in entry["files"].values())
-    return [
-        f"`{entry['protocol']}`{files}",
-        f"[`{entry['recipe']}`](../recipes/{entry['recipe']}.yaml), {entry['model']}",
-        f"**{_spread(mae['mean'], mae['sd'])}**",
-        _spread(100 * within["mean"], within["sd"] and 100 * within["sd"], digits=1, unit="%"),
-        entry["pretraining"],
-        str(entry["img_size"] or "the backbone's"),
-        _folds(entry),
-        f"{sum(minutes) / len(minutes):.1f}" if minutes else "",
-        "measured at " + ", ".join(dict.fromkeys(fold["commit"] for fold in entry["folds"])),
-    ]
-
-
-def _folds(entry: Mapping[str, Any]) -> str:
     there, of = len(entry["folds"]), entry["of"]
-    return str(of) if there == of else f"{there} of {of}"
+    minutes = [fold["minutes"] for fold in entry["folds"] if fold["minutes"] is not None]
+    commits = dict.fromkeys(fold["commit"] for fold in entry["folds"])
+    return {
+        "model": f"ours: `{entry['recipe']}`, {entry['model']}",
+        "MAE, years": f"**{_spread(mae['mean'], mae['sd'])}**",
+        "within 5 years": _spread(
+            100 * within["mean"], within["sd"] and 100 * within["sd"], digits=1, unit="%"
+        ),
+        "pretraining": entry["pretraining"],
+        "px": str(entry["img_size"] or "the backbone's"),
+        "folds": str(of) if there == of else f"{there} of {of}",
+        "minutes a fold": f"{sum(minutes) / len(minutes):.1f}" if minutes else "",
+        "from": "measured at " + ", ".join(commits),
+    }
 
 
-def _published(name: str, figure: Published) -> list[str]:
-    return [
-        f"`{name}`",
-        figure.model,
-        _spread(figure.mae, figure.sd) + ("" if figure.certain else ", not certain"),
-        "",
-        figure.pretraining or "",
-        str(figure.img_size or ""),
-        "",
-        "",
-        f"[{figure.source.removeprefix('https://')}]({figure.source}): {figure.note}",
-    ]
+def _published(figure: Published) -> Cells:
+    return {
+        "model": figure.model,
+        "MAE, years": _spread(figure.mae, figure.sd) + ("" if figure.certain else ", not certain"),
+        "pretraining": figure.pretraining or "",
+        "px": str(figure.img_size or ""),
+        "from": f"[{figure.source.removeprefix('https://')}]({figure.source}): {figure.note}",
+    }
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def _spread(mean: float, sd: float | None, digits: int = 2, unit: str = "") -> str:
