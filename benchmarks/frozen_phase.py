@@ -47,7 +47,9 @@ def main() -> None:
     ages = torch.randint(1, 90, (FACES,)).float()
     none = torch.full((FACES,), -1)
     pixels = torch.randint(0, 256, (FACES, 200, 200, 3), dtype=torch.uint8)
-    faces = FaceDataset(pixels, Labels(ages, ages, ages, none, none, none), torch.ones(FACES))
+    faces = FaceDataset(
+        [""] * FACES, pixels, Labels(ages, ages, ages, none, none, none), torch.ones(FACES)
+    )
     target = targets.fit(faces.labels, params.target, params.groupings)
     boundaries = params.groupings["age_group"].boundaries
     architecture = age_network.resolve("tf_efficientnet_lite0", settings, params.target, 1)

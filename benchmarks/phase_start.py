@@ -48,7 +48,7 @@ def main() -> None:
     """Train both ways with the same seeds, compare the best validation error of each."""
     params, faces = load(TrainParams), draw(FACES)
     train, val = (
-        FaceDataset(faces.pixels[rows], faces.labels[rows], faces.weights[rows])
+        FaceDataset(faces.names[rows], faces.pixels[rows], faces.labels[rows], faces.weights[rows])
         for rows in (slice(VAL, None), slice(VAL))
     )
     found = {
@@ -77,16 +77,17 @@ def main() -> None:
 
 def draw(count: int) -> FaceDataset:
     """Faces of the built-in sample, those that are usable."""
-    pixels, ages = [], []
+    names, pixels, ages = [], [], []
     for index in range(count):
         name, content = next(iter(sample_files(count, IMG_SIZE, 0, index)))
         labels = utkface.parse(name)
         assert labels is not None
         pixels.append(torch.from_numpy(images.square(images.decode(content), IMG_SIZE).copy()))
         ages.append(float(labels.age))
+        names.append(name)
     none, exact = torch.full((count,), -1), torch.tensor(ages)
     labels = Labels(exact, exact, exact, none, none, none)
-    return FaceDataset(torch.stack(pixels), labels, torch.ones(count))
+    return FaceDataset(names, torch.stack(pixels), labels, torch.ones(count))
 
 
 def best(

@@ -91,7 +91,8 @@ def read_faces(params: TrainParams) -> tuple[FaceDataset, FaceDataset, bool]:
         table = splits[name]
         pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
         weights = torch.tensor(table["weight"].to_numpy(dtype="float32"))
-        decoded.append(FaceDataset(pixels, labels(table, classes), weights))
+        names = table["path"].tolist()
+        decoded.append(FaceDataset(names, pixels, labels(table, classes), weights))
     return decoded[0], decoded[1], bool(splits["train"]["synthetic"].any())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from faceage.core.settings import Phase
 from faceage.networks import age_network, devices, faces, forward, saved_model, targets
 from faceage.networks.target import Labels
 from faceage.training.checkpoints import Checkpoint, fingerprint
-from faceage.training.loop import FaceDataset, Trainer, batches
+from faceage.training.loop import Epoch, FaceDataset, Trainer, batches
 from faceage.training.optimizers import before_step
 
 SMALL = {
@@ -44,7 +45,8 @@ def some_faces(count: int) -> FaceDataset:
     gender = torch.randint(0, 2, (count,), generator=generator)
     race = torch.randint(-1, 5, (count,), generator=generator)
     labels = Labels(ages, ages, ages, NONE.repeat(count), gender, race)
-    return FaceDataset(pixels, labels, torch.ones(count))
+    names = [f"{number}.jpg" for number in range(count)]
+    return FaceDataset(names, pixels, labels, torch.ones(count))
 
 
 def new_trainer(settings: params.TrainParams, faces: FaceDataset, seed: int = 0) -> Trainer:
@@ -181,10 +183,38 @@ def test_training_ends_early_when_nothing_gets_better(workspace):
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error(workspace):
-    trainer = in_first_phase(small_settings(workspace, epochs=1), some_faces(32))
+    trainer = new_trainer(small_settings(workspace, epochs=1), some_faces(32))
     trainer.encoded *= math.nan
-    with pytest.raises(UserError, match=r"try a lower train\.lr"):
-        trainer.train_epoch(1, 1)
+    with pytest.raises(UserError, match=r"nan in step 1 of 4 of epoch 1, .* try a lower train\.lr"):
+        trainer.fit(Checkpoint("nan"), None, lambda *_: None)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(math.inf, "inf"), (1e6, r"\d[.\de+]+")])
+def test_a_training_that_diverges_leaves_its_best_weights(workspace, factor, said):
+    settings, faces = small_settings(workspace, epochs=3), some_faces(32)
+    trainer, checkpoint = new_trainer(settings, faces), Checkpoint("diverged")
+    first = []
+
+    def spoil(epoch: Epoch, speed: dict[str, float]) -> None:
+        first.append(epoch)
+        trainer.weights[7] = factor
+
+    with pytest.raises(UserError) as raised:
+        trainer.fit(checkpoint, None, spoil)
+    assert len(first) == 1
+    found = re.search(
+        rf"became {said} in step (\d) of 4 of epoch 2, whose 8 faces begin with (.*); the best"
+        r" weights, of epoch 1, are in (\S+\.safetensors)",
+        str(raised.value),
+    )
+    assert found
+    order = trainer._order(torch.Generator().manual_seed(settings.seed * 1_000_003 + 2))
+    step = order.tolist().index(7) // 8
+    assert int(found[1]) == step + 1
+    assert found[2] == ", ".join(f"{row}.jpg" for row in order[8 * step : 8 * step + 3].tolist())
+    kept = age_network.build(trainer.network.architecture, found[3]).backbone.state_dict()
+    best = checkpoint.load()["best"]
+    assert all(torch.equal(kept[name], best[f"backbone.{name}"]) for name in kept)
 
 
 def test_the_schedule_warms_up_and_falls(workspace):

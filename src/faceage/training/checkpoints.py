@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors.torch import save_file
 
 from faceage.core.dotted import flatten
 from faceage.core.hashing import sha256
@@ -59,6 +60,13 @@ class Checkpoint:
         """Replace the kept state; a crash while writing leaves the earlier one."""
         with atomic_write(self.path) as part:
             torch.save(state, part)
+
+    def keep(self, weights: dict[str, torch.Tensor]) -> Path:
+        """Leave weights of a training that ends without a model; say where."""
+        path = self.path.with_suffix(".safetensors")
+        with atomic_write(path) as part:
+            save_file({f"members.0.{name}": t.contiguous() for name, t in weights.items()}, part)
+        return path
 
     def clear(self) -> None:
         """Forget a training that has ended, all members of it."""

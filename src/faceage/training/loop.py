@@ -6,7 +6,7 @@ weights, the best of them kept, a checkpoint.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +32,20 @@ from faceage.training.transforms import augment, make_transforms
 
 State = dict[str, Any]
 
+# Times the mean loss of the first epoch: no learning rate that works comes near it.
+LARGEST_LOSS = 1000
+SHOWN = 3  # faces named in a message
+
+
+class Diverged(Exception):
+    """The loss is no number or out of all proportion; the message says in which step."""
+
 
 @dataclass(frozen=True)
 class FaceDataset:
-    """Faces of one split: uint8 (n, side, side, 3), their labels and weights in the loss (n,)."""
+    """Faces of one split: names, uint8 (n, side, side, 3), labels and weights in the loss (n,)."""
 
+    names: Sequence[str]
     pixels: Tensor
     labels: Labels
     weights: Tensor
@@ -129,7 +138,10 @@ class Trainer:
             while not self._is_over(number, phase):
                 start = time.perf_counter()
                 of_phase = len(self._epochs_of(number)) + 1
-                train_loss = self.train_epoch(len(self.history) + 1, of_phase)
+                try:
+                    train_loss = self.train_epoch(len(self.history) + 1, of_phase)
+                except Diverged as diverged:
+                    raise UserError(f"train: {diverged}; {self._way_out(checkpoint)}") from None
                 seconds = time.perf_counter() - start
                 lr = max(group["lr"] for group in self.optimizer.param_groups)
                 val_loss, val_mae, val_accuracy = self.validate()
@@ -200,10 +212,14 @@ class Trainer:
         total, faces = 0.0, 0
         rows_of_steps = batches(self._order(generator), self.settings.batch_size)
         progress = bar(rows_of_steps, f"epoch {number}", "step")
-        for step, rows in enumerate(progress, start=(of_phase - 1) * self.steps):
-            before_step(self.scheduler, step)
-            total += self.step(rows, generator) * len(rows)
-            self.average.update(self.module, step=step)
+        before = (of_phase - 1) * self.steps
+        for step, rows in enumerate(progress, start=1):
+            before_step(self.scheduler, before + step - 1)
+            loss = self.step(rows, generator)
+            if not math.isfinite(loss) or loss > self._largest_loss():
+                raise Diverged(self._where(loss, rows, number, step))
+            total += loss * len(rows)
+            self.average.update(self.module, step=before + step - 1)
             faces += len(rows)
             progress.set_postfix(loss=f"{total / faces:.4f}", refresh=False)
         return total / faces
@@ -231,16 +247,30 @@ class Trainer:
         if partner is not None:
             each = mixed_loss(losses, encoded, partner, share)
         loss = (each * self.weights[rows].to(self.device)).mean()
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"train: the loss became {loss.item()}; try a lower train.lr (now"
-                f" {self.settings.lr:g}) or train.precision=float32"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip_grad)
         self.optimizer.step()
         return float(loss.detach())
+
+    def _largest_loss(self) -> float:
+        return LARGEST_LOSS * self.history[0].train_loss if self.history else math.inf
+
+    def _where(self, loss: float, rows: Tensor, epoch: int, step: int) -> str:
+        shown = ", ".join(self.train.names[row] for row in rows[:SHOWN].tolist())
+        return (
+            f"the loss became {loss:g} in step {step} of {self.steps} of epoch {epoch}, whose"
+            f" {len(rows)} faces begin with {shown}"
+        )
+
+    def _way_out(self, checkpoint: Checkpoint) -> str:
+        """What is left of a training that diverged, and what to change."""
+        change = f"try a lower train.lr (now {self.settings.lr:g}) or train.precision=float32"
+        if not self.best_weights:
+            return change
+        path = checkpoint.keep(self.best_weights)
+        epoch = self._best(self._epochs_of(self.history[-1].phase)).epoch
+        return f"the best weights, of epoch {epoch}, are in {path} (-S weights={path}); {change}"
 
     def _inputs(self, rows: Tensor, generator: Generator) -> Tensor:
         """Features of some faces where only the head learns, else their augmented images."""
