@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -178,7 +179,7 @@ def test_the_loss_is_weighted_and_the_mean_weight_is_1(workspace):
     head = {"hidden": [], "dropout": 0.0, "init": "default"}
     settings = small_settings(workspace, {"loss": "mse"}, epochs=1, augment=[], head=head)
     weights = torch.tensor([1.0, 1.0, 2.0, 4.0])
-    trainer = new_trainer(settings, type(faces)(faces.pixels, faces.labels, weights))
+    trainer = new_trainer(settings, replace(faces, weights=weights))
     trainer.start_phase(settings.train.phases[0])
     assert trainer.weights.tolist() == pytest.approx([0.5, 0.5, 1, 2])
     plain = new_trainer(settings, faces)

@@ -213,7 +213,9 @@ def test_a_training_that_diverges_leaves_its_best_weights(workspace, factor, sai
     assert int(found[1]) == step + 1
     assert found[2] == ", ".join(f"{row}.jpg" for row in order[8 * step : 8 * step + 3].tolist())
     kept = age_network.build(trainer.network.architecture, found[3]).backbone.state_dict()
-    best = checkpoint.load()["best"]
+    last = checkpoint.load()
+    assert last
+    best = last["best"]
     assert all(torch.equal(kept[name], best[f"backbone.{name}"]) for name in kept)
 
 
