@@ -74,7 +74,7 @@ def split_faces(workspace) -> None:
         for n, name in enumerate(names)
     ]
     tables.write_faces(rows)
-    tables.write_split(pd.DataFrame({"face": names, "cluster": names, "part": parts}))
+    tables.write_split(pd.DataFrame({"face": names, "cluster": names, "split": parts}))
     (workspace / "data/label_issues.csv").touch()
 
 
