@@ -96,7 +96,7 @@ def test_there_is_none_without_git(tmp_path, monkeypatch):
 def test_differences_are_now_minus_then_shares_in_points():
     then = {"mae": 6.0, "cs5": 0.5, "r2": None}
     now = {key: None for key, *_ in metric_rows.METRICS} | {"mae": 5.0, "cs5": 0.6, "r2": 0.8}
-    rows = metric_rows.with_previous(now, previous.Previous("c", then, [], True))
+    rows = metric_rows.with_previous(now, then)
     assert [row[1:] for row in rows] == [
         ("5.00", "6.00", "\N{MINUS SIGN}1.00"),
         ("60.0%", "50.0%", "+10.0 points"),

@@ -45,9 +45,31 @@ def find(name: str) -> Run:
     file = folder / PREDICTIONS.name
     if file.is_file():
         return Run(name, None, read(file))
+    commit = commit_of(name, f"{file.name}: name the reports folder of a run")
+    content = repository.content_at(commit, PREDICTIONS)
+    if not content:
+        raise UserError(
+            f"{name} ({commit[:7]}) has no {PREDICTIONS}: check it out, run `dvc repro` and commit"
+            " reports/"
+        )
+    return Run(name, commit, read(content, f"{PREDICTIONS} of {name}"))
+
+
+def commit_of(name: str, missing: str) -> str:
+    """Full hash of a git revision or an experiment.
+
+    Parameters
+    ----------
+    missing : what a folder of that name has been searched for in vain, and what to do
+
+    Raises
+    ------
+    UserError
+        If nothing has that name, or git reads no names here.
+    """
     commit = find_commit(name)
-    if not commit and folder.is_dir():
-        raise UserError(f"the folder {name} holds no {file.name}: name the reports folder of a run")
+    if not commit and Path(name).is_dir():
+        raise UserError(f"the folder {name} holds no {missing}")
     trust = None if commit else repository.needed_trust()
     if trust:
         raise UserError(
@@ -59,13 +81,7 @@ def find(name: str) -> Run:
             f"nothing is called {name}, neither a folder nor a commit, branch or experiment;"
             f" {_closest(name)}"
         )
-    content = repository.content_at(commit, PREDICTIONS)
-    if not content:
-        raise UserError(
-            f"{name} ({commit[:7]}) has no {PREDICTIONS}: check it out, run `dvc repro` and commit"
-            " reports/"
-        )
-    return Run(name, commit, read(content, f"{PREDICTIONS} of {name}"))
+    return commit
 
 
 def find_commit(name: str) -> str:

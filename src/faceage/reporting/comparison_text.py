@@ -20,20 +20,29 @@ def markdown(a: str, b: str, comparison: Comparison) -> str:
     ----------
     a, b : what the runs are called, in Markdown
     """
+    return f"{verdict(a, b, comparison)}\n\n{by_subgroup(comparison)}"
+
+
+def verdict(a: str, b: str, comparison: Comparison) -> str:
+    """The verdict over all faces, as a heading and a paragraph."""
     overall = comparison.overall
-    verdict = VERDICTS.get(overall.verdict, f"B is {overall.verdict}")
+    found = VERDICTS.get(overall.verdict, f"B is {overall.verdict}")
+    return (
+        f"### {b} against {a}: {overall.verdict}\n\n"
+        f"Mean absolute error (MAE) on {plural(overall.n, 'test faces')} that both runs have:"
+        f" {overall.mae_a:.2f} years in A, {a}; {overall.mae_b:.2f} in B, {b}. The difference"
+        f" is **{signed(overall.difference, 2)} years** ({LEVEL:.0%} interval"
+        f" {_interval(overall)}): **{found}**."
+    )
+
+
+def by_subgroup(comparison: Comparison) -> str:
+    """Table of the differences, of all faces and by subgroup, and notes on how to read it."""
     return "\n".join(
         [
-            f"### {b} against {a}: {overall.verdict}",
-            "",
-            f"Mean absolute error (MAE) on {plural(overall.n, 'test faces')} that both runs have:"
-            f" {overall.mae_a:.2f} years in A, {a}; {overall.mae_b:.2f} in B, {b}. The difference"
-            f" is **{signed(overall.difference, 2)} years** ({LEVEL:.0%} interval"
-            f" {_interval(overall)}): **{verdict}**.",
-            "",
             f"| | faces | MAE of A | MAE of B | B {MINUS} A | {LEVEL:.0%} interval | verdict |",
             "|---|--:|--:|--:|--:|:-:|---|",
-            _row("**all**", overall),
+            _row("**all**", comparison.overall),
             *(_row(_name(*name), subgroup) for name, subgroup in comparison.subgroups.items()),
             "",
             *(f"- {note}" for note in _notes(comparison)),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from faceage.reporting.labels import MINUS, PERCENT, PLAIN, SIGNED, TIMES, YEARS, interval, number
-from faceage.reporting.previous import Previous
 
 PIXELS = f"16{TIMES}16 pixels"
 # Each by its name in a table and in a sentence.
@@ -63,11 +62,13 @@ def written(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def with_previous(test: Mapping[str, Any], previous: Previous) -> list[tuple[str, str, str, str]]:
+def with_previous(
+    test: Mapping[str, Any], previous: Mapping[str, Any]
+) -> list[tuple[str, str, str, str]]:
     """Name, value now, value then and difference of each metric that both runs have."""
     rows = []
     for key, name, kind, decimals in METRICS:
-        then, now = previous.test.get(key), test[key]
+        then, now = previous.get(key), test.get(key)
         if then is None or now is None:
             continue
         if kind == PERCENT:

@@ -160,7 +160,7 @@ def _comparisons(found: Results) -> dict[str, Any]:
         "baselines": metric_rows.with_baselines(found.metrics),
         "metrics": metric_rows.written(test),
         "previous": before,
-        "against_previous": metric_rows.with_previous(test, before) if before else [],
+        "against_previous": metric_rows.with_previous(test, before.test) if before else [],
         "elsewhere": elsewhere,
     }
 
