@@ -1,5 +1,5 @@
 # make        install once, run the pipeline, print what came out
-# make test   install once, check style and types, run the tests
+# make test   install once, check style, types and workflows, run the tests
 # make test-slow   the tests that take half an hour: networks of two dozen families through all of it
 # make fix    let ruff format and mend what it can
 
@@ -31,6 +31,8 @@ test: install
 	ruff check .
 	ruff format --check .
 	mypy
+	actionlint .github/workflows/*.yaml
+	zizmor --offline --quiet .github
 	pytest
 
 test-slow: install

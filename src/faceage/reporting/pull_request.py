@@ -81,7 +81,7 @@ def _metrics(base: Tree, head: Tree) -> Iterator[str]:
     if numbers:
         files = listed([f"<code>{path}</code>" for path in MEASURED])
         table = _table("number", "base", "head", "difference", rows=numbers, align=RIGHT)
-        yield _folded(f"{plural(len(numbers), 'numbers')} that differ in {files}", table)
+        yield _folded(f"All that differs in {files}", table)
 
 
 def _numbers(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Sequence[str]]:
@@ -112,7 +112,7 @@ def _figures(base: Tree, head: Tree, images: str | None) -> Iterator[str]:
         yield NOTHING
     elif not images and base.folder is None:
         names = listed([f"`{name.removesuffix('.png')}`" for name in changed])
-        yield f"{plural(len(changed), 'figures')} differ; `--images` shows them: {names}."
+        yield f"These differ, and `--images` shows them: {names}."
     else:
         heads = f"before: {base.label}", f"after: {head.label}"
         rows = [
@@ -165,7 +165,7 @@ def _stage(before: Any, after: Any) -> str:
     lines = {
         "command": command if before["cmd"] != after["cmd"] else "",
         "dependencies": _names(*(_by_path(side.get("deps", [])) for side in sides)),
-        "parameters": _names(*(parameters({"": side}) for side in sides)),
+        "parameters": _names(*(parameters({"stage": side}) for side in sides)),
         "results": _names(*(_by_path(side.get("outs", [])) for side in sides)),
     }
     return "<br>".join(f"{kind}: {found}" for kind, found in lines.items() if found)
