@@ -66,7 +66,7 @@ def run_pipeline(error, *, lr=0.1, faces=FACES, **stages):
     table.to_csv("reports/predictions.csv", index=False)
     test = {"n": 60, "mae": error, "mae_low": error - 1, "cs5": 0.5, "r2": None}
     Path("reports/metrics.json").write_text(json.dumps({"test": test, "synthetic": True}))
-    Path("reports/cost.json").write_text(json.dumps({"parameters": 4_923_001}))
+    Path("reports/cost.json").write_text(json.dumps({"bytes": round(error) + 19_727_705}))
     code = {"path": "src/train.py", "md5": "c0de"}
     train = {
         "cmd": "python src/train.py",
@@ -132,9 +132,16 @@ def test_metrics_and_parameters_that_differ(base, printed):
         "| number | base | head | difference |",
         "| --- | --: | --: | --: |",
         "| `test.mae` | 6 | 2 | \N{MINUS SIGN}4 |",
+        "| `bytes` | 19,727,711 | 19,727,707 | \N{MINUS SIGN}4 |",
     ]
     rows = [line for line in found["Parameters"].splitlines() if line.startswith("|")]
     assert rows[2:] == ["| `train.lr` | `0.1` | `0.2` |"]
+    lock = Path("dvc.lock")
+    lock.write_text(lock.read_text().replace("lr: 0.2", "learning_rate: 0.2"))
+    text = sections(printed("--base", "main"))["Parameters"]
+    assert "<summary>2 parameters that one side lacks</summary>" in text
+    assert "| `train.learning_rate` | \N{EN DASH} | `0.2` |" in text
+    assert "| `train.lr` | `0.1` | \N{EN DASH} |" in text
 
 
 def test_what_dvc_lock_says(base, printed):

@@ -94,12 +94,21 @@ def _numbers(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Sequen
 
 
 def _parameters(base: Tree, head: Tree) -> Iterator[str]:
+    """Values that changed; names that one side lacks, as after a renaming, folded away."""
     yield "#### Parameters"
     then, now = (parameters(tree.stages()) for tree in (base, head))
-    rows = [
-        (f"`{name}`", _code(before), _code(after)) for name, before, after in _differing(then, now)
-    ]
-    yield _table("parameter", "base", "head", rows=rows) if rows else NOTHING
+    rows: dict[bool, list[Sequence[str]]] = {True: [], False: []}
+    for name, before, after in _differing(then, now):
+        in_both = name in then and name in now
+        rows[in_both].append((f"`{name}`", _code(before), _code(after)))
+    heads = "parameter", "base", "head"
+    if rows[True]:
+        yield _table(*heads, rows=rows[True])
+    if rows[False]:
+        count = plural(len(rows[False]), "parameters")
+        yield _folded(f"{count} that one side lacks", _table(*heads, rows=rows[False]))
+    if not any(rows.values()):
+        yield NOTHING
 
 
 def _figures(base: Tree, head: Tree, images: str | None) -> Iterator[str]:
@@ -203,8 +212,9 @@ def _folded(title: str, content: str) -> str:
 
 
 def _number(value: Any) -> str:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{value:,.6g}".replace("-", MINUS) if is_number else _code(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _code(value)
+    return (f"{value:,}" if isinstance(value, int) else f"{value:,.6g}").replace("-", MINUS)
 
 
 def _code(value: Any) -> str:
