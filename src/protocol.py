@@ -20,7 +20,7 @@ from typing import Any
 
 from faceage.core.outputs import atomic_write, write_json
 from faceage.core.script import UserError, run
-from faceage.experiments import protocol_table, protocols, queue
+from faceage.experiments import overrides, protocol_table, protocols, queue
 
 RESULTS = Path("benchmarks/protocols.json")
 PAGES = {  # and the columns of the table there
@@ -60,7 +60,7 @@ def measure(name: str, recipe: str, given: list[str], jobs: int = 1) -> None:
     key = protocols.key(name, recipe, folds)
     earlier = protocols.kept(folds, json.loads(RESULTS.read_text()).get(key, {}))
     to_run = [fold for fold in folds if fold.seed not in earlier]
-    protocols.refuse_others(to_run, queue.finished())
+    overrides.refuse_others({fold.name: fold.params for fold in to_run}, queue.finished())
     there = len(earlier) + sum(fold.name in queue.finished() for fold in to_run)
     print(f"{name}: {there} of {len(folds)} folds are there; `dvc queue status`", flush=True)
     for done in queue.work_off({fold.name: fold.command for fold in to_run}, jobs):

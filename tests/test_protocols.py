@@ -13,7 +13,7 @@ from test_pipeline import call, commit
 
 import protocol as script
 from faceage.core.script import UserError
-from faceage.experiments import protocol_table, protocols, queue
+from faceage.experiments import overrides, protocol_table, protocols, queue
 
 NAMES = sorted(path.stem for path in (ROOT / "protocols").glob("*.yaml"))
 GIVEN = {"file": ["split.source=published.csv"]}
@@ -261,7 +261,7 @@ def test_a_fold_of_other_parameters_is_not_taken_for_one_of_these(repository):
     with pytest.raises(
         UserError, match=r"seed-1 exists and had other parameters \(train\.epochs\)"
     ):
-        protocols.refuse_others(folds, queue.finished())
+        overrides.refuse_others({fold.name: fold.params for fold in folds}, queue.finished())
 
 
 def test_a_fold_that_fails_ends_the_run_with_its_name(repository, monkeypatch, no_waiting):

@@ -7,8 +7,6 @@ a protocol in folds, a DVC experiment for each seed.
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +19,12 @@ from pydantic import Field, ValidationError
 from faceage import tracking
 from faceage.core import repository
 from faceage.core.dotted import flatten
-from faceage.core.params import PATH, check
 from faceage.core.script import UserError
 from faceage.core.settings import Params, Section
-from faceage.experiments import recipes
+from faceage.experiments import overrides, recipes
 
 FOLDER = Path("protocols")
 METRICS = ("mae", "rmse", "cs5", "cs10")
-# An experiment runs in a folder of its own, so paths that are given become absolute, but for those
-# of what its stages make.
-FILES = ("data.source", "data.identity.model", "split.source", "weights")
-MADE = ("data/sample", "data/faces.parquet")
-SHOWN = 3  # differing parameters named in a message
 
 
 class Published(Section):
@@ -114,7 +106,7 @@ def folds(name: str, recipe: str, given: Sequence[str]) -> list[Fold]:
         is required and not given.
     """
     protocol = load(name)
-    more = dict(_pair(item) for item in given)
+    more = dict(overrides.pair(item) for item in given)
     for key in more:
         if key in protocol.changes or key == "seed":
             raise UserError(f"{key} is fixed by the protocol {name}: see {FOLDER}/{name}.yaml")
@@ -124,32 +116,12 @@ def folds(name: str, recipe: str, given: Sequence[str]) -> list[Fold]:
     label = _label(name, protocol, more)
     found = []
     for seed in protocol.seeds:
-        fixed = {key: _hydra(value) for key, value in protocol.changes.items()}
+        fixed = {key: overrides.hydra(value) for key, value in protocol.changes.items()}
         changes = more | fixed | {"seed": str(seed)}  # what comes later wins
-        own = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
-        options = [*recipes.options(recipe), *own]
+        options = [*recipes.options(recipe), *overrides.options(changes)]
         fold = re.sub(r"[^A-Za-z0-9]+", "-", f"{label} {recipe} seed {seed}")
-        found.append(Fold(fold, seed, options, _configured(options)))
+        found.append(Fold(fold, seed, options, overrides.configured(options)))
     return found
-
-
-def refuse_others(folds: Sequence[Fold], finished: Mapping[str, str]) -> None:
-    """Raise `UserError` if an experiment that has a fold's name had other parameters.
-
-    Parameters
-    ----------
-    finished : commits of experiments, by name
-    """
-    for fold in folds:
-        if fold.name not in finished:
-            continue
-        before = _flat(_params_at(finished[fold.name]))
-        other = [key for key, value in _flat(fold.params).items() if before.get(key) != value]
-        if other:
-            raise UserError(
-                f"the experiment {fold.name} exists and had other parameters"
-                f" ({', '.join(other[:SHOWN])}): `dvc exp remove {fold.name}` to measure it anew"
-            )
 
 
 def kept(folds: Sequence[Fold], entry: Mapping[str, Any]) -> dict[int, Any]:
@@ -168,7 +140,9 @@ def kept(folds: Sequence[Fold], entry: Mapping[str, Any]) -> dict[int, Any]:
 def digest(params: Params) -> str:
     """Hash of all parameters; files count by their names, wherever they lie."""
     values = _flat(params)
-    named = values | {key: Path(values[key]).name for key in FILES if values[key] not in MADE}
+    named = values | {
+        key: Path(values[key]).name for key in overrides.FILES if values[key] not in overrides.MADE
+    }
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -232,40 +206,9 @@ def _row(fold: Fold, commit: str) -> dict[str, Any]:
     }
 
 
-def _pair(item: str) -> tuple[str, str]:
-    key, equals, value = item.partition("=")
-    if not equals:
-        raise UserError(f"-S takes key=value, and was given {item}")
-    given = key in FILES and value not in MADE and Path(value).exists()
-    return key, str(Path(value).resolve()) if given else value
-
-
 def _label(name: str, protocol: Protocol, given: Mapping[str, str]) -> str:
     return " ".join([name, *(Path(given[key]).stem for key in protocol.required)])
 
 
-def _configured(options: Sequence[str]) -> Params:
-    """What DVC makes of params.yaml with these options, by the library that it uses."""
-    from dvc.exceptions import DvcException  # noqa: PLC0415 (slow to load)
-    from dvc.utils.hydra import apply_overrides  # noqa: PLC0415
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(shutil.copy(PATH, folder))
-        try:
-            apply_overrides(path, list(options[1::2]))
-        except DvcException as error:
-            reason = str(error.__cause__ or error).splitlines()[0]
-            raise UserError(f"a parameter cannot be set: {reason}") from None
-        return check(yaml.safe_load(path.read_text()))
-
-
-def _params_at(commit: str) -> Params:
-    return check(yaml.safe_load(repository.content_at(commit, PATH)))
-
-
 def _flat(params: Params) -> dict[str, Any]:
     return dict(flatten(params.model_dump()))
-
-
-def _hydra(value: bool | int | float | str) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -1,7 +1,6 @@
 """Recipes: named configurations, each a file with only the keys that differ from params.yaml."""
 
 import difflib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import yaml
 
 from faceage.core.params import PATH, check
 from faceage.core.script import UserError
+from faceage.experiments import overrides
 
 FOLDER = Path("recipes")
 
@@ -55,16 +55,8 @@ def _leaves(
     """Dotted keys and values; a plus is before those that params.yaml has not."""
     for key, value in recipe.items():
         if key not in params:
-            yield f"+{prefix}{key}", _hydra(value)
+            yield f"+{prefix}{key}", overrides.hydra(value)
         elif isinstance(value, dict):
             yield from _leaves(value, params[key], f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _hydra(value)
-
-
-def _hydra(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_hydra, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{key}", overrides.hydra(value)
