@@ -3,7 +3,7 @@
     python src/train.py
 
 Reads  data/faces.parquet, data/split.csv (train and val) or data/clean_split.csv, weights
-Writes models/, reports/history.csv; logs to MLflow
+Writes models/, reports/history.csv, this one after each epoch; logs to MLflow
 Killed at any moment and started again, it goes on from the last finished epoch.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from mlflow.data.dataset import Dataset
 
 from faceage import tracking
 from faceage.core import repository, tables
@@ -37,9 +38,14 @@ def main() -> None:
     key = fingerprint("train", params)
     interrupted = Checkpoint(key).load() or {}
     with tracking.open_run(
-        load(TrackingParams).tracking, key, interrupted.get("run_id")
+        load(TrackingParams).tracking, key, interrupted.get("run_id"), system_metrics=True
     ) as tracked:
-        train, val, synthetic = read_faces(params)
+        splits = tables.read_splits(Path(settings.split))
+        described = {
+            name: tracked.log_input(name, context, splits[name], tables.FACES)
+            for name, context in (("train", "training"), ("val", "validation"))
+        }
+        train, val, synthetic = read_faces(splits, params)
         check_monitor(train.labels, settings)
         targets.check(params.target, settings.reweight, train.weights.tolist())
         target = targets.fit(train.labels, params.target, params.groupings)
@@ -51,13 +57,13 @@ def main() -> None:
             f"{params.model} at {architecture.img_size} px on {device}, target {params.target.name}"
         )
 
-        members = []
+        members: list[Fitted] = []
         for member in range(1, settings.members + 1):
             seed = params.seed + member - 1
             torch.manual_seed(seed)
             network = age_network.build(architecture, params.weights).to(device)
             trainer = Trainer(network, target, settings, train, val, boundaries, seed)
-            report = partial(report_epoch, tracked, settings, member)
+            report = partial(report_epoch, tracked, described, members, trainer)
             members.append(trainer.fit(Checkpoint(key, member), tracked.run_id, report))
 
         about = {
@@ -75,13 +81,14 @@ def main() -> None:
             "versions": {name: version(name) for name in ("torch", "timm", "safetensors")},
         }
         saved_model.save([member.weights for member in members], architecture, target, about)
-        write_csv("reports/history.csv", history(members))
+        write_history([member.history for member in members])
     Checkpoint(key).clear()
 
 
-def read_faces(params: TrainParams) -> tuple[FaceDataset, FaceDataset, bool]:
+def read_faces(
+    splits: dict[str, pd.DataFrame], params: TrainParams
+) -> tuple[FaceDataset, FaceDataset, bool]:
     """Decode the splits train and val; say whether any of their faces is synthetic."""
-    splits = tables.read_splits(Path(params.train.split))
     if len(splits["train"]) < 2:
         raise UserError("train: the training set has fewer than 2 faces; add faces to data.source")
     side = faces.stored_side(pd.concat(splits.values()))
@@ -97,9 +104,21 @@ def read_faces(params: TrainParams) -> tuple[FaceDataset, FaceDataset, bool]:
 
 
 def report_epoch(
-    tracked: tracking.Run, settings: Train, member: int, epoch: Epoch, speed: dict[str, float]
+    tracked: tracking.Run,
+    described: dict[str, Dataset | None],
+    before: list[Fitted],
+    trainer: Trainer,
+    epoch: Epoch,
+    speed: dict[str, float],
 ) -> None:
-    """Print an epoch as a line and log it; of an ensemble under the member's name."""
+    """Print an epoch as a line, log it, and write the history so far for those who watch it.
+
+    Parameters
+    ----------
+    described : the splits `train` and `val`, as MLflow knows them
+    before : members of an ensemble that have ended; each is logged under its own name
+    """
+    settings, member = trainer.settings, len(before) + 1
     mae = "" if math.isnan(epoch.val_mae) else f"  val MAE {epoch.val_mae:.2f} years"
     of_members = f"member {member}/{settings.members}  " if settings.members > 1 else ""
     print(
@@ -108,9 +127,13 @@ def report_epoch(
         f"  {speed['seconds']:.0f} s",
         flush=True,
     )
+    write_history([*(fitted.history for fitted in before), trainer.history])
     measured = {k: v for k, v in vars(epoch).items() if not math.isnan(v)} | speed
-    named = {f"member{member}": measured} if settings.members > 1 else measured
-    tracked.log_metrics(named, step=epoch.epoch)
+    of_val = {k: v for k, v in measured.items() if k.startswith("val_")}
+    of_train = {k: v for k, v in measured.items() if k not in of_val}
+    for name, numbers in (("train", of_train), ("val", of_val)):
+        named = {f"member{member}": numbers} if settings.members > 1 else numbers
+        tracked.log_metrics(named, epoch.epoch, described[name])
 
 
 def epochs(settings: Train) -> int:
@@ -118,13 +141,14 @@ def epochs(settings: Train) -> int:
     return sum(phase.epochs or settings.epochs for phase in settings.phases)
 
 
-def history(members: list[Fitted]) -> pd.DataFrame:
-    """One row an epoch of each member."""
-    return pd.DataFrame(
+def write_history(members: list[list[Epoch]]) -> None:
+    """Write one row an epoch of each member."""
+    rows = (
         {"member": number} | vars(epoch)
-        for number, member in enumerate(members, start=1)
-        for epoch in member.history
+        for number, epochs in enumerate(members, start=1)
+        for epoch in epochs
     )
+    write_csv("reports/history.csv", pd.DataFrame(rows))
 
 
 def describe_weights(weights: str) -> str:

@@ -1,5 +1,7 @@
 """Label issues: wrong labels rise to the top, outliers too; only training faces are left out."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -132,7 +134,8 @@ def test_train_learns_from_the_split_that_it_is_told(ranked):
     edit_params(small | {"train.split": "data/clean_split.csv"})
     stage.main()
     splits = tables.read_splits()
-    learned, decided, _ = train.read_faces(params.load(params.TrainParams))
+    view = params.load(params.TrainParams)
+    learned, decided, _ = train.read_faces(tables.read_splits(Path(view.train.split)), view)
     assert len(learned.labels) == len(splits["train"]) - round(0.2 * len(splits["train"]))
     assert len(decided.labels) == len(splits["val"])
 

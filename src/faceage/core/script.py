@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 # Raised by the operating system when a write does not fit: disk full, quota, file-size limit.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -19,7 +20,9 @@ def run(main: Callable[[], None]) -> None:
 
     Exit codes: 0 done, 1 an error that the message explains, 130 interrupted, 141 the reader of the
     output has gone (`| head`). Anything else is a fault of the program and keeps its traceback.
+    SIGTERM, by which schedulers and sweeps end a process, interrupts like Ctrl-C.
     """
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         main()
         sys.stdout.flush()
@@ -41,3 +44,7 @@ def run(main: Callable[[], None]) -> None:
             " kept; free some space and run the same command again (`git checkout dvc.lock reports"
             " && dvc checkout` brings the earlier results back)"
         )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -85,7 +85,7 @@ def page(
     found: Results, params: ReportParams, pictures: Mapping[str, Picture], faces: gallery.Gallery
 ) -> str:
     """The report as HTML; everything that it shows, pictures too, is inside it."""
-    return _render(
+    return render(
         "report.html.j2",
         _context(found, params),
         confusions=found.confusions(params.groupings),
@@ -105,18 +105,18 @@ def age_checks(found: Results, params: ReportParams, pictures: Mapping[str, Pict
     context = _context(found, params)
     if found.has_ages:
         context |= {"checks": AgeCheckRows(found)}
-    return _render("age_checks.html.j2", context, pictures=pictures)
+    return render("age_checks.html.j2", context, pictures=pictures)
 
 
 def model_card(found: Results, params: ReportParams) -> str:
     """The model card as Markdown, with the sections of Mitchell et al. 2019."""
     template = "model_card.md.j2" if found.has_ages else "model_card_of_classes.md.j2"
-    return _render(template, _context(found, params))
+    return render(template, _context(found, params))
 
 
 def data_card(found: Results, params: ReportParams) -> str:
     """What is known of the data, its faults, and what was done about each, as Markdown."""
-    return _render("data_card.md.j2", _context(found, params))
+    return render("data_card.md.j2", _context(found, params))
 
 
 def data_uri(content: bytes, media_type: str) -> str:
@@ -127,6 +127,40 @@ def data_uri(content: bytes, media_type: str) -> str:
 def plain(value: Any) -> str:
     """Write a parameter as params.yaml would: text as it is, the rest as JSON, which is YAML."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def render(template: str, context: Mapping[str, Any], **more: Any) -> str:
+    """Fill in a template, with the ways of writing that all of them share."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=".html" in template,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "age_range": age_range,
+        "classes": classes,
+        "data_uri": data_uri,
+        "interval": interval,
+        "number": number,
+        "people": people,
+        "plain": plain,
+        "plural": plural,
+        "rate": rate,
+        "rate_interval": rate_interval,
+        "ratio": ratio,
+        "signed": signed,
+    }
+    environment.globals |= {
+        "APART": APART,
+        "DEALT": DEALT,
+        "DRAWN": DRAWN,
+        "GROUPINGS": GROUPINGS,
+        "METHODS": METHODS,
+    }
+    return environment.get_template(template).render(context, **more)
 
 
 def _context(found: Results, params: ReportParams) -> dict[str, Any]:
@@ -163,39 +197,6 @@ def _comparisons(found: Results) -> dict[str, Any]:
         "against_previous": metric_rows.with_previous(test, before.test) if before else [],
         "elsewhere": elsewhere,
     }
-
-
-def _render(template: str, context: Mapping[str, Any], **more: Any) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=".html" in template,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "age_range": age_range,
-        "classes": classes,
-        "data_uri": data_uri,
-        "interval": interval,
-        "number": number,
-        "people": people,
-        "plain": plain,
-        "plural": plural,
-        "rate": rate,
-        "rate_interval": rate_interval,
-        "ratio": ratio,
-        "signed": signed,
-    }
-    environment.globals |= {
-        "APART": APART,
-        "DEALT": DEALT,
-        "DRAWN": DRAWN,
-        "GROUPINGS": GROUPINGS,
-        "METHODS": METHODS,
-    }
-    return environment.get_template(template).render(context, **more)
 
 
 def _settings(model: Mapping[str, Any]) -> dict[str, list[tuple[str, Any]]]:

@@ -3,27 +3,37 @@
 The runs of all experiments, queued ones too, go to `mlflow.db` and `mlartifacts/` in the real
 repository, where a bare `mlflow ui` finds them, unless `MLFLOW_TRACKING_URI` says otherwise.
 A later stage finds the run of its model by the tag `fingerprint`, which models/model.json carries.
+A store that fails while a stage is at work loses no metric: see `faceage.tracking.pending`.
 """
 
 import logging
 import os
+import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# MLflow's client tries again for minutes, after each epoch; what it cannot log is kept anyway.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
 import mlflow
+import pandas as pd
 import sqlalchemy.exc
 from filelock import FileLock
+from mlflow.data.dataset import Dataset
 from mlflow.exceptions import MlflowException
+from mlflow.store.db.db_types import DATABASE_ENGINES
 
 from faceage.core import repository
 from faceage.core.dotted import flatten
 from faceage.core.script import UserError
+from faceage.tracking import datasets
+from faceage.tracking.pending import Pending
 
 # What MLflow reports of its own doings would drown what the stage says.
 logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -31,6 +41,7 @@ logging.getLogger("alembic").setLevel(logging.WARNING)
 
 EXPERIMENT = "faceage"
 FINGERPRINT = "fingerprint"
+FAILURES = (MlflowException, sqlalchemy.exc.SQLAlchemyError)
 
 
 class Run:
@@ -44,10 +55,30 @@ class Run:
         if self.run_id:
             mlflow.log_params(dict(flatten(params)))
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log nested numbers under dotted names."""
+    def log_metrics(
+        self, metrics: Mapping[str, Any], step: int = 0, dataset: Dataset | None = None
+    ) -> None:
+        """Log nested numbers under dotted names, with what they were measured on.
+
+        Where the store does not take them they are kept, and logged with the next ones.
+        MLflow links those of step 0 to the model that `publish` logs.
+        """
         if self.run_id:
-            mlflow.log_metrics(dict(flatten(metrics)), step=step)
+            Pending(self.run_id).add(dict(flatten(metrics)), step, dataset)
+            self.flush()
+
+    def log_input(
+        self, name: str, context: str, faces: pd.DataFrame, source: Path
+    ) -> Dataset | None:
+        """Name a split that the run uses, as `training`, `validation` or `testing`.
+
+        See `datasets.of_split`. Returns what metrics are logged with.
+        """
+        if not self.run_id:
+            return None
+        dataset = datasets.of_split(name, faces, source)
+        mlflow.log_input(dataset, context)
+        return dataset
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
@@ -61,10 +92,22 @@ class Run:
         elif self.run_id:
             mlflow.log_artifact(str(path), folder)
 
+    def flush(self) -> None:
+        """Log what was kept; say so if the store does not take it."""
+        if self.run_id:
+            with _survived("metrics are kept in mlflow.pending/ until it does"):
+                Pending(self.run_id).flush()
+
 
 @contextmanager
-def open_run(enabled: bool, fingerprint: str, run_id: str | None = None) -> Iterator[Run]:
+def open_run(
+    enabled: bool, fingerprint: str, run_id: str | None = None, *, system_metrics: bool = False
+) -> Iterator[Run]:
     """Start the run of a new model, or go on with `run_id`, that of an interrupted training.
+
+    Parameters
+    ----------
+    system_metrics : whether MLflow samples the load of the machine meanwhile
 
     Raises
     ------
@@ -78,9 +121,23 @@ def open_run(enabled: bool, fingerprint: str, run_id: str | None = None) -> Iter
     if run_id and not _exists(run_id):
         run_id = None
     name = None if run_id else repository.run_name()  # a run that goes on keeps its own
-    with _reported(), mlflow.start_run(run_id, run_name=name) as run:
-        mlflow.set_tags({FINGERPRINT: fingerprint} | repository.revision_tags())
-        yield Run(run.info.run_id)
+    with _reported():
+        mlflow_run = mlflow.start_run(run_id, run_name=name, log_system_metrics=system_metrics)
+    status = "FAILED"
+    try:
+        with _reported():
+            mlflow.set_tags({FINGERPRINT: fingerprint} | repository.revision_tags())
+            run = Run(mlflow_run.info.run_id)
+            run.flush()
+            yield run
+            run.flush()
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    finally:
+        with _survived("the run stays open there until a stage goes on with it"):
+            mlflow.end_run(status)
 
 
 @contextmanager
@@ -93,12 +150,13 @@ def continue_run(enabled: bool, fingerprint: str) -> Iterator[Run]:
         yield Run(None)
         return
     _connect()
-    runs = mlflow.search_runs(
-        experiment_names=[EXPERIMENT],
-        filter_string=f"tags.{FINGERPRINT} = '{fingerprint}'",
-        max_results=1,
-        output_format="list",
-    )
+    with _reported():
+        runs = mlflow.search_runs(
+            experiment_names=[EXPERIMENT],
+            filter_string=f"tags.{FINGERPRINT} = '{fingerprint}'",
+            max_results=1,
+            output_format="list",
+        )
     with open_run(enabled, fingerprint, runs[0].info.run_id if runs else None) as run:
         yield run
 
@@ -121,9 +179,30 @@ def minutes_of_training(name: str) -> float | None:
     return sum(epoch.value for epoch in epochs) / 60
 
 
+def database() -> str:
+    """URL of the SQL database that runs are kept in, with MLflow's tables in it.
+
+    That is mlflow.db here where they go to a server, whose own database nobody else can reach.
+    """
+    uri = _uri()
+    if urlsplit(uri).scheme.partition("+")[0] not in DATABASE_ENGINES:
+        uri = _local()
+    with FileLock(repository.root() / "mlflow.db.lock"), _reported():
+        mlflow.MlflowClient(uri).search_experiments(max_results=1)
+    return uri
+
+
+def _uri() -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or _local()
+
+
+def _local() -> str:
+    return f"sqlite:///{repository.root()}/mlflow.db"
+
+
 def _connect() -> None:
     """Point MLflow at the store, creating database and experiment where they are missing."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{repository.root()}/mlflow.db"
+    uri = _uri()
     if uri.startswith("http"):
         _check_server(uri)
     mlflow.set_tracking_uri(uri)
@@ -154,10 +233,24 @@ def _check_server(uri: str) -> None:
 
 
 @contextmanager
+def _survived(consequence: str) -> Iterator[None]:
+    """Say what a store that fails means for somebody who need not stop because of it."""
+    try:
+        yield
+    except FAILURES as error:
+        first = str(error).splitlines()[0]
+        print(
+            f"MLflow at {mlflow.get_tracking_uri()} does not take what is logged ({first}):"
+            f" {consequence}",
+            file=sys.stderr,
+        )
+
+
+@contextmanager
 def _reported() -> Iterator[None]:
     try:
         yield
-    except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
+    except FAILURES as error:
         first = str(error).splitlines()[0]
         raise UserError(
             f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({first}): mend it, set"
