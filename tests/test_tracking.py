@@ -1,19 +1,24 @@
 """Tracking against real stores: a SQLite database, two processes at once, a server."""
 
+import json
 import os
-import socket
 import subprocess
 import sys
+import threading
 import time
-import urllib.request
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from conftest import ROOT
+from mlflow_servers import free_port, mlflow_server
 
 from faceage import tracking
 from faceage.core.script import UserError
+from faceage.tracking.pending import Pending
 
 
 @pytest.fixture(autouse=True)
@@ -103,33 +108,12 @@ def test_a_database_that_is_none_is_a_clear_error(store):
         pass
 
 
-@pytest.fixture
-def server(store: Path):
-    """A real MLflow server on loopback, its start-up kept small."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)),
-            *("--backend-store-uri", f"sqlite:///{store}/server.db"),
-            *("--artifacts-destination", str(store / "server_artifacts")),
-        ],
-        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    uri = f"http://127.0.0.1:{port}"
-    for _ in range(240):
-        try:
-            urllib.request.urlopen(f"{uri}/health", timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.5)
-    yield uri
-    os.killpg(process.pid, 15)
-    process.wait()
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A real MLflow server on loopback."""
+    folder = tmp_path_factory.mktemp("server")
+    with mlflow_server(f"sqlite:///{folder}/server.db", folder) as uri:
+        yield uri
 
 
 def test_a_server_gets_metrics_and_artifacts(store, server, monkeypatch):
@@ -144,3 +128,119 @@ def test_a_server_gets_metrics_and_artifacts(store, server, monkeypatch):
     (artifact,) = mlflow.artifacts.list_artifacts(run_id=run.run_id, artifact_path="reports")
     assert artifact.path == "reports/figure.png"
     assert not (store / "mlflow.db").exists()
+
+
+def faces(count: int = 5) -> pd.DataFrame:
+    """Rows of a split, as tables.read_splits has them."""
+    return pd.DataFrame(
+        {
+            "face": [f"{number:064x}" for number in range(count)],
+            "age": [30.0, None, 4.0, 90.0, 51.0][:count],
+            "age_low": [30, 20, 4, 90, 51][:count],
+            "age_high": [30, 29, 4, 90, 51][:count],
+            "gender": [0, 1, None, 1, 0][:count],
+            "race": None,
+        }
+    )
+
+
+def test_data_sets_are_inputs_that_metrics_belong_to(store):
+    with tracking.open_run(True, "abc") as run:
+        test = run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
+        run.log_metrics({"test": {"mae": 5.0}}, dataset=test)
+    (given,) = mlflow.get_run(str(run.run_id)).inputs.dataset_inputs
+    dataset = given.dataset
+    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "testing")]
+    assert (dataset.name, dataset.source_type) == ("test", "local")
+    assert json.loads(dataset.source) == {"uri": f"{store}/data/faces.parquet"}
+    assert json.loads(dataset.profile)["num_rows"] == 5
+    assert "age" in dataset.schema
+    (point,) = mlflow.MlflowClient().get_metric_history(run.run_id, "test.mae")
+    assert (point.dataset_name, point.dataset_digest) == ("test", dataset.digest)
+
+
+def test_the_digest_of_a_data_set_is_that_of_its_faces_and_labels():
+    def digest(rows: pd.DataFrame) -> str:
+        return str(tracking.datasets.of_split("test", rows, Path("faces.parquet")).digest)
+
+    other = faces()
+    other.loc[2, "age"] = 5
+    assert digest(faces()) == digest(faces().copy())
+    assert len({digest(faces()), digest(other), digest(faces(4))}) == 3
+
+
+def test_the_load_of_the_machine_is_sampled_while_training(store, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.2")
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLES_BEFORE_LOGGING", "1")
+    with tracking.open_run(True, "abc", system_metrics=True) as run:
+        deadline = time.monotonic() + 60
+        while not (known := set(mlflow.get_run(str(run.run_id)).data.metrics)):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    assert "system/cpu_utilization_percentage" in known
+
+
+def test_metrics_outlive_a_server_that_goes_away_and_are_logged_when_it_is_back(
+    store, monkeypatch, capsys
+):
+    """SIGKILL between two epochs: the training goes on, the next stage hands over what is kept."""
+    port = free_port()
+    at = {"database": f"sqlite:///{store}/server.db", "folder": store, "port": port}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    with ExitStack() as first:
+        first.enter_context(mlflow_server(**at))
+        with tracking.open_run(True, "abc") as run:
+            run.log_metrics({"val_mae": 9.0}, step=1)
+            first.close()
+            run.log_metrics({"val_mae": 8.0}, step=2)
+            run.log_metrics({"val_mae": 7.0}, step=3)
+    assert "kept in mlflow.pending/" in capsys.readouterr().err
+    with pytest.raises(UserError, match="does not answer"), tracking.continue_run(True, "abc"):
+        pass
+    with mlflow_server(**at):
+        with tracking.continue_run(True, "abc") as again:
+            again.log_metrics({"test.mae": 6.0})
+        history = mlflow.MlflowClient().get_metric_history(again.run_id, "val_mae")
+        assert [(point.step, point.value) for point in history] == [(1, 9.0), (2, 8.0), (3, 7.0)]
+        assert again.run_id == run.run_id
+        assert mlflow.get_run(str(run.run_id)).info.status == "FINISHED"
+    assert list((store / "mlflow.pending").iterdir()) == []
+
+
+def test_metrics_that_a_killed_training_left_are_logged_where_it_goes_on(store):
+    with pytest.raises(KeyboardInterrupt), tracking.open_run(True, "abc") as first:
+        Pending(str(first.run_id)).add({"val_mae": 9.0}, 1, None)
+        raise KeyboardInterrupt
+    assert mlflow.get_run(str(first.run_id)).info.status == "KILLED"
+    with tracking.open_run(True, "abc", first.run_id) as again:
+        again.log_metrics({"val_mae": 8.0}, step=2)
+    history = mlflow.MlflowClient().get_metric_history(again.run_id, "val_mae")
+    assert [(point.step, point.value) for point in history] == [(1, 9.0), (2, 8.0)]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that is there, and lets nobody in."""
+
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 401)
+        self.end_headers()
+
+    do_POST = do_GET  # noqa: N815 (http.server's name)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_refused_login_is_a_clear_error(store, monkeypatch):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    try:
+        with (
+            pytest.raises(UserError, match=r"refuses to log .*401.*MLFLOW_TRACKING_USERNAME"),
+            tracking.open_run(True, "abc"),
+        ):
+            pass
+    finally:
+        server.shutdown()
+        server.server_close()

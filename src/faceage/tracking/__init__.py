@@ -253,8 +253,10 @@ def _reported() -> Iterator[None]:
     except FAILURES as error:
         first = str(error).splitlines()[0]
         raise UserError(
-            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({first}): mend it, set"
-            " MLFLOW_TRACKING_URI to another store, or set `tracking: off` in params.yaml"
+            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({first}): mend it (who you are"
+            " it learns from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or from"
+            " MLFLOW_TRACKING_TOKEN), set MLFLOW_TRACKING_URI to another store, or set"
+            " `tracking: off` in params.yaml"
         ) from None
 
 
