@@ -111,7 +111,7 @@ def report_epoch(
     epoch: Epoch,
     speed: dict[str, float],
 ) -> None:
-    """Print an epoch as a line, log it, and write the history so far for those who watch it.
+    """Write the history so far for those who watch it, print the epoch as a line, log it.
 
     Parameters
     ----------
@@ -119,6 +119,7 @@ def report_epoch(
     before : members of an ensemble that have ended; each is logged under its own name
     """
     settings, member = trainer.settings, len(before) + 1
+    write_history([*(fitted.history for fitted in before), trainer.history])
     mae = "" if math.isnan(epoch.val_mae) else f"  val MAE {epoch.val_mae:.2f} years"
     of_members = f"member {member}/{settings.members}  " if settings.members > 1 else ""
     print(
@@ -127,7 +128,6 @@ def report_epoch(
         f"  {speed['seconds']:.0f} s",
         flush=True,
     )
-    write_history([*(fitted.history for fitted in before), trainer.history])
     measured = {k: v for k, v in vars(epoch).items() if not math.isnan(v)} | speed
     of_val = {k: v for k, v in measured.items() if k.startswith("val_")}
     of_train = {k: v for k, v in measured.items() if k not in of_val}

@@ -284,6 +284,7 @@ def test_a_killed_training_goes_on_where_it_stopped(repository):
             process.kill()
             break
     process.wait()
+    assert list(pd.read_csv(repository / "reports/history.csv")["epoch"]) == [1], "to be watched"
     resumed = call(*script, cwd=repository)
     assert "going on after epoch 1" in resumed.stdout
     assert "epoch   1/3" not in resumed.stdout

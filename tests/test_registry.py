@@ -39,9 +39,9 @@ def store(workspace, monkeypatch):
     mlflow.set_tracking_uri("")
 
 
-def publish_model(spread: float, faces: int = 60) -> str:
+def publish_model(spread: float, faces: int = 60, fingerprint: str | None = None) -> str:
     """Publish a model whose predictions miss the ages by so many years on average."""
-    small_model.write(fingerprint=uuid.uuid4().hex)
+    small_model.write(fingerprint=fingerprint or uuid.uuid4().hex)
     random = np.random.default_rng(7)
     age = random.integers(10, 90, faces)
     names = [f"{number:064x}" for number in range(faces)]

@@ -98,7 +98,7 @@ def test_it_stops_what_is_hopeless_and_judges_the_best(repository, monkeypatch, 
     assert f"dvc exp apply {best}" in page
     assert "4.0 years against 9.0" in page
     assert "Verdict: better." in page
-    assert f"{len(stopped)} were stopped early" in page
+    assert f"stopped early: {len(stopped)};" in page
     assert call("git", "status", "--porcelain", cwd=repository).stdout == ""
     before = len(tiny_pipeline.trained(repository))
     sweep(monkeypatch, 4)

@@ -1,8 +1,10 @@
 """A DVC pipeline that does nothing but what others read: for tests of what runs many of them.
 
 One stage called train, whose error follows from `train.lr` alone, in a second.
+Its model is a file of the error.
 """
 
+import math
 import os
 import shutil
 import sys
@@ -28,29 +30,43 @@ error = 4 + 5 * abs(math.log10(params["train"]["lr"]) + 2)
 rows = []
 for epoch in range(1, {EPOCHS} + 1):
     time.sleep(float(os.environ.get("EPOCH_SECONDS", "0.1")))
-    rows.append(dict(member=1, phase=1, epoch=epoch, val_mae=error + {EPOCHS} - epoch))
+    loss = error + {EPOCHS} - epoch
+    rows.append(
+        dict(member=1, phase=1, epoch=epoch, train_loss=loss, val_loss=loss, val_mae=loss)
+    )
     with open("history.part", "w") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
     os.replace("history.part", "reports/history.csv")
+Path("models").mkdir(exist_ok=True)
+Path("models/model.bin").write_text(str(error))
 with open("reports/predictions.csv", "w") as file:
     file.write("face,age,predicted\\n")
     for number in range(60):
         sign = 1 if number % 2 else -1
         file.write(f"{{number:064x}},40,{{40 + sign * error}}\\n")
 '''
+REAL = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 PIPELINE = {
     "stages": {
         "train": {
             "cmd": "python src/train.py",
             "params": ["train"],
             "deps": ["src/train.py"],
+            "outs": ["models/model.bin"],
             "metrics": [{"reports/predictions.csv": {"cache": False}}],
-            "plots": [{"reports/history.csv": {"cache": False}}],
+            "plots": REAL["stages"]["train"]["plots"],
         }
-    }
+    },
+    "artifacts": REAL["artifacts"],
+    "plots": [plot for plot in REAL["plots"] if "Loss by epoch" in plot],
 }
+
+
+def error(rate: float) -> float:
+    """Years that a training with that rate ends with."""
+    return 4 + 5 * abs(math.log10(rate) + 2)
 
 
 def make(path: Path) -> Path:
