@@ -74,7 +74,7 @@ def postgresql(folder: Path) -> Iterator[str]:
     port, data = free_port(), folder / "cluster"
 
     def call(program: str, *arguments: str) -> None:
-        command = [programs[0] / program, "-D", data, *arguments]
+        command = [str(programs[0] / program), "-D", str(data), *arguments]
         subprocess.run(command, check=True, user=user, cwd="/", stdout=subprocess.DEVNULL)
 
     call("initdb", "--auth", "trust", "--username", "faceage", "--no-sync")

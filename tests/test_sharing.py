@@ -13,13 +13,12 @@ import mlflow
 import pandas as pd
 import pytest
 import tiny_pipeline
-import yaml
 from conftest import ROOT, edit_params, photo
 from dvc.cli import main as dvc_main
 from mlflow_servers import mlflow_server, postgresql
 from test_pipeline import call, commit
 from test_registry import publish_model
-from test_tracking import faces
+from test_tracking import faces, inputs_of
 
 from faceage import tracking
 from faceage.core import repository
@@ -152,9 +151,10 @@ def test_two_clones_see_the_same_runs_and_one_serves_the_model_of_the_other(
         found = mlflow.get_run(str(seen.run_id))
     assert seen.run_id == run.run_id
     assert found.data.metrics["test.mae"] == 5.0
-    assert [each.dataset.name for each in found.inputs.dataset_inputs] == ["test"]
+    assert [each.dataset.name for each in inputs_of(seen)] == ["test"]
     version = mlflow.MlflowClient().get_model_version_by_alias("faceage", "champion")
-    measured = mlflow.get_logged_model(version.source.removeprefix("models:/")).metrics
+    model_id = str(version.source).removeprefix("models:/")
+    measured = mlflow.get_logged_model(model_id).metrics or []
     assert [(each.key, each.value, each.dataset_name) for each in measured] == [
         ("test.mae", 5.0, "test")
     ]

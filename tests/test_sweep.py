@@ -57,7 +57,7 @@ def sweep(monkeypatch, trials, *more):
 
 def test_a_sweep_that_is_killed_goes_on_and_trains_nothing_twice(repository, monkeypatch):
     """SIGKILL while a trial trains: DVC goes on alone, and the next start takes what it leaves."""
-    command = [sys.executable, ROOT / "src/sweep.py", "sweeps/rates.yaml", "--trials", "1"]
+    command = [sys.executable, str(ROOT / "src/sweep.py"), "sweeps/rates.yaml", "--trials", "1"]
     monkeypatch.setenv("EPOCH_SECONDS", "0.4")
     process = subprocess.Popen(command)
     deadline = time.monotonic() + 400

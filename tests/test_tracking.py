@@ -14,6 +14,7 @@ import mlflow
 import pandas as pd
 import pytest
 from conftest import ROOT
+from mlflow.entities import DatasetInput, Metric
 from mlflow_servers import free_port, mlflow_server
 
 from faceage import tracking
@@ -144,18 +145,29 @@ def faces(count: int = 5) -> pd.DataFrame:
     )
 
 
+def inputs_of(run: tracking.Run) -> list[DatasetInput]:
+    """Data sets that a run names."""
+    inputs = mlflow.get_run(str(run.run_id)).inputs
+    return inputs.dataset_inputs if inputs else []
+
+
+def history_of(run: tracking.Run, key: str) -> list[Metric]:
+    """Points of a curve."""
+    return list(mlflow.MlflowClient().get_metric_history(str(run.run_id), key))
+
+
 def test_data_sets_are_inputs_that_metrics_belong_to(store):
     with tracking.open_run(True, "abc") as run:
         test = run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
         run.log_metrics({"test": {"mae": 5.0}}, dataset=test)
-    (given,) = mlflow.get_run(str(run.run_id)).inputs.dataset_inputs
+    (given,) = inputs_of(run)
     dataset = given.dataset
     assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "testing")]
     assert (dataset.name, dataset.source_type) == ("test", "local")
     assert json.loads(dataset.source) == {"uri": f"{store}/data/faces.parquet"}
-    assert json.loads(dataset.profile)["num_rows"] == 5
-    assert "age" in dataset.schema
-    (point,) = mlflow.MlflowClient().get_metric_history(run.run_id, "test.mae")
+    assert json.loads(str(dataset.profile))["num_rows"] == 5
+    assert "age" in str(dataset.schema)
+    (point,) = history_of(run, "test.mae")
     assert (point.dataset_name, point.dataset_digest) == ("test", dataset.digest)
 
 
@@ -200,7 +212,7 @@ def test_metrics_outlive_a_server_that_goes_away_and_are_logged_when_it_is_back(
     with mlflow_server(**at):
         with tracking.continue_run(True, "abc") as again:
             again.log_metrics({"test.mae": 6.0})
-        history = mlflow.MlflowClient().get_metric_history(again.run_id, "val_mae")
+        history = history_of(again, "val_mae")
         assert [(point.step, point.value) for point in history] == [(1, 9.0), (2, 8.0), (3, 7.0)]
         assert again.run_id == run.run_id
         assert mlflow.get_run(str(run.run_id)).info.status == "FINISHED"
@@ -214,7 +226,7 @@ def test_metrics_that_a_killed_training_left_are_logged_where_it_goes_on(store):
     assert mlflow.get_run(str(first.run_id)).info.status == "KILLED"
     with tracking.open_run(True, "abc", first.run_id) as again:
         again.log_metrics({"val_mae": 8.0}, step=2)
-    history = mlflow.MlflowClient().get_metric_history(again.run_id, "val_mae")
+    history = history_of(again, "val_mae")
     assert [(point.step, point.value) for point in history] == [(1, 9.0), (2, 8.0)]
 
 
