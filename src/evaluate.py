@@ -42,7 +42,7 @@ def main() -> None:
     about = saved_model.describe()
     with tracking.continue_run(load(TrackingParams).tracking, about["fingerprint"]) as tracked:
         splits, bands = apart(tables.read_splits())
-        test = tracked.log_input("test", "testing", splits["test"], tables.FACES)
+        tracked.log_input("test", "testing", splits["test"], tables.FACES)
         pixels = decode(splits | {"bands": bands})
         network, target = saved_model.load()
         network = network.to(devices.pick())
@@ -72,7 +72,7 @@ def main() -> None:
         tables.write_predictions(assessment.predictions(evaluation))
         tables.write_evaluation(measured)
         saved_model.save_evaluation(about["fingerprint"], intervals, headline["test"])
-        tracked.log_metrics(metrics.numbers_only(headline | {"cost": costs}), dataset=test)
+        tracked.log_metrics(metrics.numbers_only(headline | {"cost": costs}))
         tracked.set_tags(repository.lock_tags())
     print(f"measured on {len(splits['test'])} test faces:", in_words(headline["test"]))
     if len(bands):

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from mlflow.data.dataset import Dataset
 
 from faceage import tracking
 from faceage.core import repository, tables
@@ -41,10 +40,8 @@ def main() -> None:
         load(TrackingParams).tracking, key, interrupted.get("run_id"), system_metrics=True
     ) as tracked:
         splits = tables.read_splits(Path(settings.split))
-        described = {
-            name: tracked.log_input(name, context, splits[name], tables.FACES)
-            for name, context in (("train", "training"), ("val", "validation"))
-        }
+        for name, context in (("train", "training"), ("val", "validation")):
+            tracked.log_input(name, context, splits[name], tables.FACES)
         train, val, synthetic = read_faces(splits, params)
         check_monitor(train.labels, settings)
         targets.check(params.target, settings.reweight, train.weights.tolist())
@@ -63,7 +60,7 @@ def main() -> None:
             torch.manual_seed(seed)
             network = age_network.build(architecture, params.weights).to(device)
             trainer = Trainer(network, target, settings, train, val, boundaries, seed)
-            report = partial(report_epoch, tracked, described, members, trainer)
+            report = partial(report_epoch, tracked, members, trainer)
             members.append(trainer.fit(Checkpoint(key, member), tracked.run_id, report))
 
         about = {
@@ -105,7 +102,6 @@ def read_faces(
 
 def report_epoch(
     tracked: tracking.Run,
-    described: dict[str, Dataset | None],
     before: list[Fitted],
     trainer: Trainer,
     epoch: Epoch,
@@ -115,7 +111,6 @@ def report_epoch(
 
     Parameters
     ----------
-    described : the splits `train` and `val`, as MLflow knows them
     before : members of an ensemble that have ended; each is logged under its own name
     """
     settings, member = trainer.settings, len(before) + 1
@@ -129,11 +124,8 @@ def report_epoch(
         flush=True,
     )
     measured = {k: v for k, v in vars(epoch).items() if not math.isnan(v)} | speed
-    of_val = {k: v for k, v in measured.items() if k.startswith("val_")}
-    of_train = {k: v for k, v in measured.items() if k not in of_val}
-    for name, numbers in (("train", of_train), ("val", of_val)):
-        named = {f"member{member}": numbers} if settings.members > 1 else numbers
-        tracked.log_metrics(named, epoch.epoch, described[name])
+    named = {f"member{member}": measured} if settings.members > 1 else measured
+    tracked.log_metrics(named, step=epoch.epoch)
 
 
 def epochs(settings: Train) -> int:

@@ -140,8 +140,8 @@ def test_two_clones_see_the_same_runs_and_one_serves_the_model_of_the_other(
     monkeypatch.setenv("DVC_ROOT", os.getcwd())
     edit_params({"promote": True})
     with tracking.open_run(True, "abc") as run:
-        test = run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
-        run.log_metrics({"test": {"mae": 5.0}}, dataset=test)
+        run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
+        run.log_metrics({"test": {"mae": 5.0}})
     published = publish_model(5, fingerprint="abc")
     assert published.startswith("registered as faceage version 1, the first champion")
 

@@ -156,19 +156,24 @@ def history_of(run: tracking.Run, key: str) -> list[Metric]:
     return list(mlflow.MlflowClient().get_metric_history(str(run.run_id), key))
 
 
-def test_data_sets_are_inputs_that_metrics_belong_to(store):
+def test_data_sets_are_inputs_and_errors_on_the_test_set_are_a_model_s(store):
     with tracking.open_run(True, "abc") as run:
-        test = run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
-        run.log_metrics({"test": {"mae": 5.0}}, dataset=test)
-    (given,) = inputs_of(run)
-    dataset = given.dataset
-    assert [(tag.key, tag.value) for tag in given.tags] == [("mlflow.data.context", "testing")]
-    assert (dataset.name, dataset.source_type) == ("test", "local")
+        run.log_input("train", "training", faces(4), Path("data/faces.parquet"))
+        run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
+        run.log_metrics({"test": {"mae": 5.0}, "cost": {"flops": 3}})
+        model_id = run.begin_model()
+    dataset = next(each.dataset for each in inputs_of(run) if each.dataset.name == "test")
+    assert {each.dataset.name: each.tags[0].value for each in inputs_of(run)} == {
+        "train": "training",
+        "test": "testing",
+    }
     assert json.loads(dataset.source) == {"uri": f"{store}/data/faces.parquet"}
     assert json.loads(str(dataset.profile))["num_rows"] == 5
     assert "age" in str(dataset.schema)
-    (point,) = history_of(run, "test.mae")
-    assert (point.dataset_name, point.dataset_digest) == ("test", dataset.digest)
+    (measured,) = mlflow.get_logged_model(model_id).metrics or []
+    assert (measured.key, measured.value) == ("test.mae", 5.0)
+    assert (measured.dataset_name, measured.dataset_digest) == ("test", dataset.digest)
+    assert len(history_of(run, "test.mae")) == 1
 
 
 def test_the_digest_of_a_data_set_is_that_of_its_faces_and_labels():
@@ -221,7 +226,7 @@ def test_metrics_outlive_a_server_that_goes_away_and_are_logged_when_it_is_back(
 
 def test_metrics_that_a_killed_training_left_are_logged_where_it_goes_on(store):
     with pytest.raises(KeyboardInterrupt), tracking.open_run(True, "abc") as first:
-        Pending(str(first.run_id)).add({"val_mae": 9.0}, 1, None)
+        Pending(str(first.run_id)).add({"val_mae": 9.0}, 1)
         raise KeyboardInterrupt
     assert mlflow.get_run(str(first.run_id)).info.status == "KILLED"
     with tracking.open_run(True, "abc", first.run_id) as again:

@@ -36,6 +36,7 @@ def log(run: Run, folder: Path, predictions: Path) -> ModelInfo | None:
     run.log_file(predictions, PREDICTIONS.parent.name)
     return mlflow.pyfunc.log_model(
         name="model",
+        model_id=run.begin_model(),
         python_model=pyfunc.__file__,
         artifacts={"model": str(folder)},
         code_paths=[str(Path(pyfunc.__file__).parents[1])],

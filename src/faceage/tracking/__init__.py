@@ -25,7 +25,7 @@ import mlflow
 import pandas as pd
 import sqlalchemy.exc
 from filelock import FileLock
-from mlflow.data.dataset import Dataset
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.db_types import DATABASE_ENGINES
 
@@ -55,30 +55,46 @@ class Run:
         if self.run_id:
             mlflow.log_params(dict(flatten(params)))
 
-    def log_metrics(
-        self, metrics: Mapping[str, Any], step: int = 0, dataset: Dataset | None = None
-    ) -> None:
-        """Log nested numbers under dotted names, with what they were measured on.
+    def log_metrics(self, metrics: Mapping[str, Any], step: int = 0) -> None:
+        """Log nested numbers under dotted names.
 
         Where the store does not take them they are kept, and logged with the next ones.
-        MLflow links those of step 0 to the model that `publish` logs.
         """
         if self.run_id:
-            Pending(self.run_id).add(dict(flatten(metrics)), step, dataset)
+            Pending(self.run_id).add(dict(flatten(metrics)), step)
             self.flush()
 
-    def log_input(
-        self, name: str, context: str, faces: pd.DataFrame, source: Path
-    ) -> Dataset | None:
+    def log_input(self, name: str, context: str, faces: pd.DataFrame, source: Path) -> None:
         """Name a split that the run uses, as `training`, `validation` or `testing`.
 
-        See `datasets.of_split`. Returns what metrics are logged with.
+        See `datasets.of_split`.
         """
-        if not self.run_id:
-            return None
-        dataset = datasets.of_split(name, faces, source)
-        mlflow.log_input(dataset, context)
-        return dataset
+        if self.run_id:
+            mlflow.log_input(datasets.of_split(name, faces, source), context)
+
+    def begin_model(self) -> str:
+        """Name a model of the run, with what was measured of it on the data set `testing`.
+
+        MLflow keeps what a metric was measured on with models, not with runs.
+        """
+        client, run = mlflow.MlflowClient(), mlflow.get_run(str(self.run_id))
+        model = mlflow.initialize_logged_model("model", run.info.run_id, params=run.data.params)
+        inputs = run.inputs.dataset_inputs if run.inputs else []
+        tested = [each.dataset for each in inputs if "testing" in {tag.value for tag in each.tags}]
+        of = (
+            {"dataset_name": tested[-1].name, "dataset_digest": tested[-1].digest} if tested else {}
+        )
+        last = [
+            client.get_metric_history(run.info.run_id, key)[-1]
+            for key in run.data.metrics
+            if key.startswith("test.")
+        ]
+        metrics = [
+            Metric(each.key, each.value, each.timestamp, each.step, model.model_id, **of)
+            for each in last
+        ]
+        client.log_batch(run.info.run_id, metrics=metrics)
+        return str(model.model_id)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.data.dataset import Dataset
 from mlflow.entities import Metric
 
 from faceage.core import repository
@@ -24,14 +23,13 @@ class Pending:
         self.run_id = run_id
         self.path: Path = repository.root() / FOLDER / f"{run_id}.jsonl"
 
-    def add(self, metrics: Mapping[str, Any], step: int, dataset: Dataset | None) -> None:
-        """Keep these; `dataset` is what they were measured on."""
+    def add(self, metrics: Mapping[str, Any], step: int) -> None:
+        """Keep these numbers, measured now."""
         now = int(1000 * time.time())
-        of = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
-        rows = [
-            {"key": key, "value": float(value), "timestamp": now, "step": step} | of
+        rows = (
+            {"key": key, "value": float(value), "timestamp": now, "step": step}
             for key, value in metrics.items()
-        ]
+        )
         lines = [*self._lines(), *map(json.dumps, rows)]
         with atomic_write(self.path) as part:
             part.write_text("".join(f"{line}\n" for line in lines))
