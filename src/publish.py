@@ -22,7 +22,8 @@ def main() -> None:
     about = saved_model.describe()
     with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
         print("logging the model", flush=True)
-        model = model_registry.log(tracked, saved_model.FOLDER, tables.PREDICTIONS)
+        epoch = about["training"]["best_epochs"][0]
+        model = model_registry.log(tracked, saved_model.FOLDER, tables.PREDICTIONS, epoch)
         outcome = "logged to MLflow" if model else "not logged: tracking is off"
         if params.promote and model:
             predictions = tables.read_predictions()

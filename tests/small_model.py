@@ -25,7 +25,7 @@ def write(target: Target = REGRESSION, fingerprint: str = "none", **changes: Any
         "synthetic": True,
         "side": SIDE,
         "fingerprint": fingerprint,
-        "training": {"groupings": groupings},
+        "training": {"groupings": groupings, "best_epochs": [1]},
     }
     members = [age_network.build(plain).state_dict() for _ in range(plain.members)]
     saved_model.save(members, plain, target, about)

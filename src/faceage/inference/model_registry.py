@@ -24,12 +24,13 @@ REQUIREMENTS = (
 )
 
 
-def log(run: Run, folder: Path, predictions: Path) -> ModelInfo | None:
+def log(run: Run, folder: Path, predictions: Path, epoch: int) -> ModelInfo | None:
     """Log a model folder to the run, with the code that reads it, unless tracking is off.
 
     Parameters
     ----------
     predictions : path of the model's predictions.csv, which later models are compared with
+    epoch : that the weights are from, whose metrics are the model's, with those on the test set
     """
     if not run.run_id:
         return None
@@ -37,6 +38,7 @@ def log(run: Run, folder: Path, predictions: Path) -> ModelInfo | None:
     return mlflow.pyfunc.log_model(
         name="model",
         model_id=run.begin_model(),
+        step=epoch,
         python_model=pyfunc.__file__,
         artifacts={"model": str(folder)},
         code_paths=[str(Path(pyfunc.__file__).parents[1])],
