@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from faceage import tracking
-from faceage.core import repository, tables
+from faceage.core import formats, repository, tables
 from faceage.core.outputs import write_json
 from faceage.core.params import EvaluateParams, TrackingParams, load
 from faceage.core.script import run
@@ -66,7 +66,7 @@ def main() -> None:
         headline = {"synthetic": about["synthetic"]} | assessment.headline(evaluation, measured)
         intervals = evaluation.calibration.as_dict() if evaluation.has_ages else {}
 
-        write_json("reports/metrics.json", headline)
+        write_json("reports/metrics.json", {formats.KEY: formats.CURRENT} | headline)
         write_json("reports/conformal.json", intervals)
         write_json("reports/cost.json", costs)
         tables.write_predictions(assessment.predictions(evaluation))

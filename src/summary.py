@@ -5,10 +5,10 @@
 Reads  reports/metrics.json
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from faceage.core import formats, stored
 from faceage.core.script import UserError, run
 
 METRICS = Path("reports/metrics.json")
@@ -64,14 +64,13 @@ def read_metrics() -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is none yet, or it is damaged.
+        If there is none yet, it is damaged, or of a later format than this program knows.
     """
     try:
-        metrics: dict[str, Any] = json.loads(METRICS.read_text())
+        metrics = stored.read_json(METRICS)
     except FileNotFoundError:
         raise UserError(f"there is no {METRICS} yet: `dvc repro` makes it") from None
-    except ValueError:
-        raise UserError(f"{METRICS} is damaged: `dvc repro` makes it anew") from None
+    formats.require_known(metrics, METRICS)
     return metrics
 
 

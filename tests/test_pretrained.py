@@ -1,5 +1,6 @@
 """The model that comes with the repository: when it is used, how written, what starts from it."""
 
+import json
 import sys
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from conftest import ROOT, architecture
 
 import export
+from faceage.core import sealed
 from faceage.core.script import UserError
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import age_network, default_model, saved_model
@@ -17,7 +19,8 @@ from faceage.networks import age_network, default_model, saved_model
 def of_photographs(folder):
     """Say in a model folder that its model has seen photographs."""
     path = folder / saved_model.ABOUT
-    path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
+    content = sealed.unsealed(json.loads(path.read_text())) | {"synthetic": False}
+    path.write_text(json.dumps(sealed.sealed(content)))
 
 
 @pytest.fixture

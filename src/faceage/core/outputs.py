@@ -49,7 +49,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
     """Write `content` as indented JSON, floats with 6 digits so that diffs stay readable."""
     with atomic_write(path) as part:
-        part.write_text(json.dumps(_rounded(content), indent=2) + "\n")
+        part.write_text(json.dumps(rounded(content), indent=2) + "\n")
 
 
 def write_csv(path: str | Path, table: pd.DataFrame) -> None:
@@ -64,7 +64,7 @@ def write_rows(path: str | Path, table: pd.DataFrame) -> None:
     What is missing is null, as JSON has no other word for it.
     """
     rows = records(table)
-    lines = ",\n".join(json.dumps(_rounded(row), allow_nan=False) for row in rows)
+    lines = ",\n".join(json.dumps(rounded(row), allow_nan=False) for row in rows)
     with atomic_write(path) as part:
         part.write_text(f"[\n{lines}\n]\n" if rows else "[]\n")
 
@@ -74,11 +74,12 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return table.astype(object).where(table.notna(), None).to_dict("records")
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
+    """A value of JSON with its floats at 6 significant digits, as they are written."""
     if isinstance(value, Mapping):
-        return {key: _rounded(item) for key, item in value.items()}
+        return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [rounded(item) for item in value]
     if isinstance(value, float):
         return float(f"{value:.6g}")
     return value

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -12,10 +13,9 @@ import yaml
 from pandas.errors import EmptyDataError, ParserError
 from pandera.pandas import DataFrameSchema
 
-from faceage.core import contracts
+from faceage.core import contracts, stored
 from faceage.core.contracts import SPLITS, ContractBroken
 from faceage.core.outputs import atomic_folder, atomic_write, write_csv, write_rows
-from faceage.core.script import UserError
 
 FACES = Path("data/faces.parquet")
 REJECTED = Path("data/rejected.csv")
@@ -67,13 +67,20 @@ SALIENCY_SCHEMA = pa.schema(
     ]
 )
 ROW_GROUP = 1024
+# Columns of predictions.csv in format 1, and what they are called now.
+EARLIER = {
+    "group": "age_group",
+    "predicted_group": "predicted_age_group",
+    "stage": "life_stage",
+    "predicted_stage": "predicted_life_stage",
+}
 
 
 def write_faces(rows: Iterable[dict[str, object]]) -> None:
     """Write faces.parquet row group by row group, so that memory holds one of them at a time."""
     described = []
     with atomic_write(FACES) as part:
-        with pq.ParquetWriter(part, FACES_SCHEMA) as writer:
+        with pq.ParquetWriter(part, FACES_SCHEMA, write_page_checksum=True) as writer:
             stream = iter(rows)
             while batch := list(islice(stream, ROW_GROUP)):
                 table = pa.Table.from_pylist(batch, FACES_SCHEMA)
@@ -85,7 +92,8 @@ def write_faces(rows: Iterable[dict[str, object]]) -> None:
 def write_saliency(rows: list[dict[str, object]]) -> None:
     """Write saliency.parquet, in the order given."""
     with atomic_write(SALIENCY) as part:
-        pq.write_table(pa.Table.from_pylist(rows, SALIENCY_SCHEMA), part)
+        table = pa.Table.from_pylist(rows, SALIENCY_SCHEMA)
+        pq.write_table(table, part, write_page_checksum=True)
 
 
 def write_rejected(rows: Sequence[tuple[str, str, str]]) -> None:
@@ -128,6 +136,8 @@ def read_predictions(source: Path | str = PREDICTIONS, where: object = None) -> 
         If it is no such table.
     """
     where = where or source
+    if isinstance(source, Path):
+        stored.check(source)
     file = source if isinstance(source, Path) else io.StringIO(source)
     missing = {
         name: [""] for name in ("age", "predicted", "low", "high", "low_plain", "high_plain")
@@ -136,11 +146,11 @@ def read_predictions(source: Path | str = PREDICTIONS, where: object = None) -> 
     try:
         faces = pd.read_csv(file, keep_default_na=False, na_values=missing, dtype=text)
         whole = isinstance(faces.index, pd.RangeIndex)  # fields without a column become an index
-    except (EmptyDataError, ParserError):
+    except (EmptyDataError, ParserError, UnicodeDecodeError):
         whole = False
     if not whole:
         raise ContractBroken(f"{where}: this is no table; {contracts.MEND}")
-    return contracts.check(faces, contracts.PREDICTIONS, where)
+    return contracts.check(faces.rename(columns=EARLIER), contracts.PREDICTIONS, where)
 
 
 def write_evaluation(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -162,6 +172,7 @@ def read_evaluation() -> dict[str, pd.DataFrame]:
     UserError
         If one of them is damaged.
     """
+    stored.check(EVALUATION)
     return {path.stem: _read_rows(path) for path in sorted(EVALUATION.iterdir())}
 
 
@@ -176,42 +187,55 @@ def write_external_names(names: Iterable[str]) -> None:
 
 
 def read_external_names() -> list[str]:
-    """The names of names.yaml."""
-    return list(yaml.safe_load(EXTERNAL_NAMES.read_text())["names"])
+    """The names of names.yaml.
+
+    Raises
+    ------
+    UserError
+        If it is damaged.
+    """
+    stored.check(EXTERNAL_NAMES)
+    try:
+        return list(yaml.safe_load(EXTERNAL_NAMES.read_text())["names"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        raise stored.damaged(EXTERNAL_NAMES) from None
 
 
 def read_saliency() -> pd.DataFrame:
     """All rows of saliency.parquet."""
-    with SALIENCY.open("rb") as file:
-        table = pq.read_table(file)
+    with _whole(SALIENCY), SALIENCY.open("rb") as file:
+        table = pq.read_table(file, page_checksum_verification=True)
     contracts.check_types(table.schema, SALIENCY_SCHEMA, SALIENCY)
     return table.to_pandas()
 
 
 def read_label_issues() -> pd.DataFrame:
     """All rows of label_issues.csv, the label that is most probably wrong first."""
-    return contracts.check(pd.read_csv(LABEL_ISSUES), contracts.LABEL_ISSUES, LABEL_ISSUES)
+    return contracts.check(stored.read_csv(LABEL_ISSUES), contracts.LABEL_ISSUES, LABEL_ISSUES)
 
 
 def read_rejected() -> pd.DataFrame:
     """All rows of rejected.csv; empty fields are empty text."""
-    rejected = pd.read_csv(REJECTED, keep_default_na=False)
+    rejected = stored.read_csv(REJECTED, keep_default_na=False)
     return contracts.check(rejected, contracts.REJECTED, REJECTED)
 
 
 def read_faces() -> pd.DataFrame:
     """All columns but the image bytes, with `path` in their place, in the file's order."""
-    contracts.check_types(pq.read_schema(FACES), FACES_SCHEMA, FACES)
     columns = [name for name in FACES_SCHEMA.names if name != "image"]
-    # Read on its own, the field of a struct comes back as a column named after the field.
-    faces = pq.read_table(FACES, columns=[*columns, "image.path"]).to_pandas()
+    with _whole(FACES):
+        contracts.check_types(pq.read_schema(FACES), FACES_SCHEMA, FACES)
+        # Read on its own, the field of a struct comes back as a column named after the field.
+        wanted = [*columns, "image.path"]
+        table = pq.read_table(FACES, columns=wanted, page_checksum_verification=True)
+        faces = table.to_pandas()
     faces = faces.astype({"gender": "Int8", "race": "Int8"})
     return contracts.check(faces, contracts.FACES, FACES)
 
 
 def write_clean_split(left_out: Iterable[str]) -> None:
     """Write clean_split.csv: split.csv without some of the faces."""
-    split = pd.read_csv(SPLIT)
+    split = stored.read_csv(SPLIT)
     write_csv(CLEAN_SPLIT, split[~split["face"].isin(set(left_out))])
 
 
@@ -223,7 +247,7 @@ def read_splits(path: Path = SPLIT) -> dict[str, pd.DataFrame]:
     path : split.csv, or clean_split.csv, which lacks some of the faces
     """
     faces = read_faces()
-    split = contracts.check(pd.read_csv(path), contracts.SPLIT, path)
+    split = contracts.check(stored.read_csv(path), contracts.SPLIT, path)
     if path == SPLIT:
         contracts.check_same("face", faces["face"], split["face"], f"{FACES} and {SPLIT}")
     faces = faces.merge(split, on="face", validate="one_to_one")
@@ -233,12 +257,25 @@ def read_splits(path: Path = SPLIT) -> dict[str, pd.DataFrame]:
 def image_bytes(faces: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Stream (face, file's bytes) of the wanted faces, in the file's order."""
     wanted = set(faces)
-    reader = pq.ParquetFile(FACES)
-    for batch in reader.iter_batches(ROW_GROUP, columns=["face", "image.bytes"]):
-        contents = batch.column("image").field("bytes")
-        for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
-            if face in wanted:
-                yield face, content.as_py()
+    with _whole(FACES):
+        reader = pq.ParquetFile(FACES, page_checksum_verification=True)
+        for batch in reader.iter_batches(ROW_GROUP, columns=["face", "image.bytes"]):
+            contents = batch.column("image").field("bytes")
+            for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
+                if face in wanted:
+                    yield face, content.as_py()
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Hold a Parquet file against dvc.lock, and turn what pyarrow raises of it into a sentence."""
+    stored.check(path)
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the file system
+            raise
+        raise stored.damaged(path) from None
 
 
 def _without_bytes(table: pa.Table) -> pd.DataFrame:
@@ -251,7 +288,7 @@ def _read_rows(path: Path) -> pd.DataFrame:
     try:
         return pd.read_json(path, orient="records", convert_dates=False, precise_float=True)
     except ValueError:
-        raise UserError(f"{path} is damaged: `dvc repro` makes it anew") from None
+        raise stored.damaged(path) from None
 
 
 def _write(path: Path, contract: DataFrameSchema, rows: Sequence[tuple[str, ...]]) -> None:

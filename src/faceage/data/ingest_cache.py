@@ -16,7 +16,7 @@ import PIL
 import pyarrow as pa
 from pyarrow import feather
 
-from faceage.core import images
+from faceage.core import images, sealed
 from faceage.core.outputs import atomic_write
 from faceage.core.reasons import Reason
 from faceage.core.repository import root
@@ -55,8 +55,8 @@ class IngestCache:
 def load(data: Data) -> IngestCache:
     """What is cached of the source; nothing where that is of other code, or damaged."""
     try:
-        table = feather.read_table(_place(data), memory_map=True)
-    except (OSError, pa.ArrowInvalid):
+        table = feather.read_table(pa.BufferReader(sealed.read(_place(data))))
+    except (OSError, sealed.Broken, pa.ArrowInvalid):
         return IngestCache()
     known = table.schema.metadata or {}
     if known.get(b"code") != _code(data):
@@ -83,6 +83,7 @@ def save(data: Data, cache: IngestCache, earlier: IngestCache) -> None:
     schema = SCHEMA.with_metadata({b"code": _code(data), b"near_duplicate": _threshold(data)})
     with atomic_write(_place(data)) as part:
         feather.write_feather(pa.Table.from_pylist(rows, schema), part, "uncompressed")
+        sealed.seal(part)
 
 
 def compare(

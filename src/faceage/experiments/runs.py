@@ -5,16 +5,19 @@ the refs refs/exps/<first 2 digits of the baseline>/<the other 38>/<name>.
 """
 
 import difflib
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from faceage.core import repository, tables
+from faceage.core import formats, repository, tables
 from faceage.core.script import UserError
 from faceage.core.tables import PREDICTIONS
 
+METRICS = Path("reports/metrics.json")
 EXPERIMENT = re.compile(r"refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>[^/]+)")
 
 
@@ -38,12 +41,14 @@ def find(name: str) -> Run:
     Raises
     ------
     UserError
-        If nothing has that name, git reads no names here, or the predictions are not there or
-        damaged.
+        If nothing has that name, git reads no names here, or the predictions are not there,
+        damaged, or of a later format than this program knows.
     """
     folder = Path(name)
     file = folder / PREDICTIONS.name
     if file.is_file():
+        metrics = folder / METRICS.name
+        _require_known(metrics.read_text() if metrics.is_file() else "", metrics)
         return Run(name, None, read(file))
     commit = commit_of(name, f"{file.name}: name the reports folder of a run")
     content = repository.content_at(commit, PREDICTIONS)
@@ -52,6 +57,7 @@ def find(name: str) -> Run:
             f"{name} ({commit[:7]}) has no {PREDICTIONS}: check it out, run `dvc repro` and commit"
             " reports/"
         )
+    _require_known(repository.content_at(commit, METRICS), f"{METRICS} of {name}")
     return Run(name, commit, read(content, f"{PREDICTIONS} of {name}"))
 
 
@@ -105,6 +111,12 @@ def read(source: Path | str, where: str | None = None) -> pd.DataFrame:
             " compare; see `dvc metrics diff`"
         )
     return table
+
+
+def _require_known(metrics: str, where: object) -> None:
+    """Refuse a later format than this program knows; of damaged metrics nothing is read here."""
+    with suppress(ValueError, AttributeError):
+        formats.require_known(json.loads(metrics or "{}"), where)
 
 
 def _experiments() -> list[tuple[str, str]]:

@@ -14,15 +14,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from faceage.core.outputs import atomic_write, write_json
+from faceage.core import formats, sealed
+from faceage.core.hashing import sha256
+from faceage.core.outputs import atomic_write, rounded
 from faceage.core.script import UserError
-from faceage.networks import backbones, targets
+from faceage.networks import backbones, earlier_formats, targets
 from faceage.networks.age_network import Architecture, Model, build
 from faceage.networks.targets import Target
 
 FOLDER = Path("models")
 PRETRAINED = backbones.PRETRAINED
 WEIGHTS, ABOUT, EVALUATION = "model.safetensors", "model.json", "evaluation.json"
+WEIGHTS_HASH = "weights_sha256"
 RETRAIN = "train it again: dvc repro -f train"
 REEVALUATE = "measure the model again: dvc repro -f evaluate"
 
@@ -40,10 +43,7 @@ def save(
         for member, named in enumerate(weights)
         for name, tensor in named.items()
     }
-    with atomic_write(FOLDER / WEIGHTS) as part:
-        save_file(tensors, part)
-    with atomic_write(FOLDER / ABOUT) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n")
+    _write(FOLDER, tensors, content)
 
 
 def save_evaluation(fingerprint: str, intervals: dict[str, Any], test: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def save_evaluation(fingerprint: str, intervals: dict[str, Any], test: dict[str,
     test : metrics on the test set, by name
     """
     content = {"fingerprint": fingerprint, "intervals": intervals, "test": test}
-    write_json(FOLDER / EVALUATION, content)
+    _write_sealed(FOLDER / EVALUATION, rounded(content))
 
 
 def is_there(folder: Path) -> bool:
@@ -70,11 +70,17 @@ def describe(folder: Path = FOLDER) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is none or it cannot be read.
+        If there is none, it is damaged, or of a later format than this program knows.
     """
     if not is_there(folder):
         raise UserError(f"there is no model at {folder}: {ABOUT} is missing; {RETRAIN}")
-    return _read(folder / ABOUT, RETRAIN)
+    content = _read(folder / ABOUT, RETRAIN)
+    try:
+        return earlier_formats.in_present_words(content)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder / ABOUT} says too little to predict with ({error!r}); {RETRAIN}"
+        ) from None
 
 
 def describe_evaluation(folder: Path = FOLDER) -> dict[str, Any] | None:
@@ -103,6 +109,7 @@ def load(folder: Path = FOLDER) -> tuple[Model, Target]:
         If a file is missing, damaged or of another model.
     """
     content = describe(folder)
+    _check_weights(folder, content)
     try:
         architecture = Architecture(**content["architecture"])
         target = targets.restore(content["target"])
@@ -130,19 +137,39 @@ def write_half(source: Path, destination: Path) -> None:
         name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    destination.mkdir(parents=True, exist_ok=True)
-    with atomic_write(destination / WEIGHTS) as part:
-        save_file(tensors, part)
-    write_json(destination / ABOUT, describe(source))
+    _write(destination, tensors, describe(source))
     if evaluation:
-        write_json(destination / EVALUATION, evaluation)
+        _write_sealed(destination / EVALUATION, evaluation)
+
+
+def _write(folder: Path, tensors: dict[str, torch.Tensor], content: dict[str, Any]) -> None:
+    with atomic_write(folder / WEIGHTS) as part:
+        save_file(tensors, part)
+    _write_sealed(folder / ABOUT, content | {WEIGHTS_HASH: sha256(folder / WEIGHTS)})
+
+
+def _write_sealed(path: Path, content: dict[str, Any]) -> None:
+    whole = sealed.sealed({formats.KEY: formats.CURRENT} | content)
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(whole, indent=2) + "\n")
+
+
+def _check_weights(folder: Path, content: dict[str, Any]) -> None:
+    """Raise `UserError` if the weights are not those that model.json was written with."""
+    path, written = folder / WEIGHTS, content.get(WEIGHTS_HASH)
+    if written and path.is_file() and sha256(path) != written:
+        raise UserError(f"{path} is damaged, or of another model than {ABOUT} beside it; {RETRAIN}")
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
+    """A JSON object without its format and its seal, which those of the first format have not."""
     try:
         content = json.loads(path.read_text())
-    except (ValueError, OSError):
-        content = None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is damaged; {remedy}")
-    return content
+        if not isinstance(content, dict):
+            raise sealed.Broken
+        formats.require_known(content, path)
+        if formats.KEY in content or sealed.KEY in content:
+            content = sealed.unsealed(content)
+    except (ValueError, OSError, sealed.Broken):
+        raise UserError(f"{path} is damaged; {remedy}") from None
+    return {key: value for key, value in content.items() if key != formats.KEY}

@@ -1,6 +1,5 @@
 """Everything that the report shows, read in one place from what the other stages wrote."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from faceage.core import contracts, tables
+from faceage.core import contracts, formats, stored, tables
 from faceage.core.hashing import sha256
 from faceage.core.script import UserError
 from faceage.core.settings import Grouping
@@ -138,21 +137,21 @@ def read() -> Results:
     Raises
     ------
     UserError
-        If one of them is missing or damaged.
+        If one of them is missing, damaged, or of a later format than this program knows.
     """
     try:
         found = Results(
-            ingest=_json(REPORTS / "ingest.json"),
-            split=_json(REPORTS / "split.json"),
-            model=_json(MODEL),
-            metrics=_json(METRICS),
-            cost=_json(REPORTS / "cost.json"),
-            calibration=_json(REPORTS / "conformal.json"),
+            ingest=stored.read_json(REPORTS / "ingest.json"),
+            split=stored.read_json(REPORTS / "split.json"),
+            model=stored.read_json(MODEL),
+            metrics=stored.read_json(METRICS),
+            cost=stored.read_json(REPORTS / "cost.json"),
+            calibration=stored.read_json(REPORTS / "conformal.json"),
             external={
-                name: _json(tables.EXTERNAL / f"{name}.json")
+                name: stored.read_json(tables.EXTERNAL / f"{name}.json")
                 for name in tables.read_external_names()
             },
-            history=pd.read_csv(REPORTS / "history.csv"),
+            history=stored.read_csv(REPORTS / "history.csv"),
             predictions=tables.read_predictions(),
             tables=tables.read_evaluation(),
             rejected=tables.read_rejected(),
@@ -166,6 +165,7 @@ def read() -> Results:
         raise UserError(
             f"there is no {missing}, which the report shows: `dvc repro` makes it"
         ) from None
+    formats.require_known(found.metrics, METRICS)
     kept, rejected = len(found.people), len(found.rejected)
     contracts.check_account(found.ingest["found"], kept, rejected, tables.REJECTED)
     return found
@@ -173,11 +173,3 @@ def read() -> Results:
 
 def _named(codes: pd.Series, names: Sequence[str]) -> pd.Series:
     return codes.map(dict(enumerate(names))).fillna(NOT_GIVEN)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except ValueError:
-        raise UserError(f"{path} is damaged: `dvc repro` makes it anew") from None
-    return content

@@ -5,16 +5,20 @@ real repository (`DVC_ROOT`), where queued experiments, whose own tree is tempor
 """
 
 import hashlib
+import io
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 import yaml
 from safetensors.torch import save_file
 
+from faceage.core import sealed
 from faceage.core.dotted import flatten
 from faceage.core.hashing import sha256
 from faceage.core.outputs import atomic_write
@@ -43,23 +47,38 @@ def fingerprint(stage: str, params: Section) -> str:
 
 
 class Checkpoint:
-    """The last finished epoch of a member of the training named `fingerprint`."""
+    """The last finished epoch of a member of the training named `fingerprint`, and the one before.
+
+    Each file carries the hash of its content, for PyTorch does not look whether tensors are whole.
+    """
 
     def __init__(self, fingerprint: str, member: int = 1) -> None:
         self.folder = root() / ".checkpoints" / fingerprint
         self.path = self.folder / f"member{member}.pt"
+        self.before = self.folder / f"member{member}.before.pt"
 
     def load(self) -> dict[str, Any] | None:
-        """State that `save` kept, or None. Nothing is unpickled but tensors and plain values."""
-        if not self.path.exists():
-            return None
-        state: dict[str, Any] = torch.load(self.path, weights_only=True, map_location="cpu")
-        return state
+        """State that `save` kept last, or of the epoch before where that is damaged, or None.
+
+        What is damaged is said and removed. Nothing is unpickled but tensors and plain values.
+        """
+        for path in (self.path, self.before):
+            if not path.exists():
+                continue
+            try:
+                return _read(path)
+            except (sealed.Broken, UnpicklingError):
+                path.unlink()
+                print(f"{path} is damaged and was removed: going on without it", file=sys.stderr)
+        return None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replace the kept state; a crash while writing leaves the earlier one."""
+        """Keep a state and the one before it; a crash while writing leaves what there was."""
         with atomic_write(self.path) as part:
             torch.save(state, part)
+            sealed.seal(part)
+            if self.path.exists():
+                self.path.replace(self.before)
 
     def keep(self, weights: dict[str, torch.Tensor]) -> Path:
         """Leave weights of a training that ends without a model; say where."""
@@ -71,3 +90,9 @@ class Checkpoint:
     def clear(self) -> None:
         """Forget a training that has ended, all members of it."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = io.BytesIO(sealed.read(path))
+    state: dict[str, Any] = torch.load(content, weights_only=True, map_location="cpu")
+    return state
