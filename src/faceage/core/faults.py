@@ -16,12 +16,16 @@ RENAMED = {
     "groupings.stage": "groupings.life_stage",
     "split.groups": "split.clusters",
     "target.groups": "target.grouping",
+    "train.dropout": "train.head.dropout",
+    "train.loss_beta": "target.beta",
     "train.px": "train.img_size",
     "train.rare_ages": "train.reweight",
     "train.rare_power": "train.reweight_power",
     "train.rare_years": "train.lds_sigma",
     "train.leave_out": "label_issues.leave_out, with train.split=data/clean_split.csv",
     "train.flip_average": "train.hflip_tta",
+    "evaluate.age_groups": "groupings.age_group",
+    "evaluate.groupings": "groupings",
     "evaluate.min_group": "evaluate.min_subgroup",
 }
 

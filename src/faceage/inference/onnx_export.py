@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.onnx import OnnxExporterError
 
+from faceage.core import formats
 from faceage.core.outputs import atomic_write
 from faceage.core.script import UserError
-from faceage.inference.onnx_predictor import METADATA
+from faceage.inference.onnx_predictor import METADATA, seal
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks.age_network import unfused_attention
 from faceage.networks.backbones import first_line
@@ -134,7 +135,7 @@ def export(predictor: TorchPredictor, path: Path) -> None:
     proto = program.model_proto
     onnx.helper.set_model_props(proto, {METADATA: json.dumps(_about(predictor))})
     with atomic_write(path) as part:
-        onnx.save(proto, part)
+        _save(proto, part)
 
 
 def _cause(error: BaseException) -> str:
@@ -170,8 +171,13 @@ def quantise(path: Path, quantised: Path, faces: np.ndarray) -> None:
         )
         proto = onnx.load(part)
         about = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
-        onnx.helper.set_model_props(proto, about)
-        onnx.save(proto, part)
+        onnx.helper.set_model_props(proto, {METADATA: about[METADATA]})
+        _save(proto, part)
+
+
+def _save(proto: onnx.ModelProto, path: Path) -> None:
+    content = proto.SerializeToString()
+    path.write_bytes(content + seal(content))
 
 
 class _Faces(CalibrationDataReader):
@@ -189,6 +195,7 @@ class _Faces(CalibrationDataReader):
 def _about(predictor: TorchPredictor) -> dict[str, Any]:
     years, calibration = predictor.years, predictor.calibration
     return {
+        formats.KEY: formats.CURRENT,
         "fingerprint": predictor.fingerprint,
         "intervals": calibration.as_dict() if calibration else None,
         "side": predictor.side,

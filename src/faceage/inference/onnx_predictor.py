@@ -1,5 +1,6 @@
 """An exported model loaded into ONNX Runtime: aligned faces in, predictions out."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from faceage.core import formats
 from faceage.core.script import UserError
 from faceage.inference.predictions import Predictions
 from faceage.networks import saved_model
@@ -15,6 +17,7 @@ from faceage.networks import saved_model
 FILE = Path("export/model.onnx")
 EXPORT = "make it with: python src/export.py --format onnx"
 METADATA = "faceage"  # the key of what a prediction needs beside the graph
+SEAL = "sha256"  # the key of the hash of all that is in the file before it
 BATCH = 64  # faces at once, so that memory is bounded
 
 
@@ -38,12 +41,16 @@ class OnnxPredictor:
         options = onnxruntime.SessionOptions()
         # Heeded by PyTorch, but not by this library; 0: as many threads as there are cores.
         options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))
+        content = path.read_bytes()
         try:
-            self.session = onnxruntime.InferenceSession(path.read_bytes(), options)
+            self.session = onnxruntime.InferenceSession(content, options)
             about = json.loads(self.session.get_modelmeta().custom_metadata_map[METADATA])
         except Exception:
             # ONNX Runtime raises a dozen classes of its own for files that it cannot load.
             raise UserError(f"{path} is no model that src/export.py wrote; {EXPORT}") from None
+        formats.require_known(about, path)
+        if formats.KEY in about and not content.endswith(seal(content[: -len(seal(b""))])):
+            raise UserError(f"{path} is damaged; {EXPORT}")
         if folder and saved_model.describe(folder)["fingerprint"] != about["fingerprint"]:
             raise UserError(f"{path} is of another model than {folder}; {EXPORT}")
         if folder and about["intervals"] != _intervals(folder):
@@ -68,6 +75,21 @@ class OnnxPredictor:
             years=self.years,
             distribution=distribution[0] if distribution else None,
         )
+
+
+def seal(content: bytes) -> bytes:
+    """What goes behind an ONNX file: its hash, as one more entry of the metadata.
+
+    Protocol buffers that follow each other are one, so that any runtime reads the file as before.
+    """
+    digest = hashlib.sha256(content).hexdigest().encode()
+    entry = _field(1, SEAL.encode()) + _field(2, digest)  # StringStringEntryProto: key, value
+    return _field(14, entry)  # ModelProto.metadata_props
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of a protocol buffer that holds fewer than 128 bytes."""
+    return bytes([number << 3 | 2, len(content)]) + content
 
 
 def _intervals(folder: Path) -> dict[str, Any] | None:
