@@ -5,8 +5,12 @@ python src/serve.py            then open http://127.0.0.1:8000
 
 import argparse
 import os
+import re
+import secrets
 import socket
+import sys
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 import torch
@@ -18,22 +22,29 @@ from faceage.inference.serving.app import create
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import default_model
 
+TOKEN = "FACEAGE_TOKEN"
 CONNECTIONS = 512  # below the 1,024 files that a process may usually have open
 
 
 def main() -> None:
     """Take the port, load the model, serve until interrupted."""
     asked = arguments()
+    token = given_token()
+    made_up = secrets.token_urlsafe() if asked.token and not token else None
     listening = listen(asked.host, asked.port)
     # Half of the cores for the model; what decodes pictures and finds faces has the other half.
     torch.set_num_threads(max(1, torch.get_num_threads() // 2))
     folder = asked.model or default_model.folder()
-    app = create(TorchPredictor(folder), model_info.describe(folder))
+    app = create(TorchPredictor(folder), model_info.describe(folder), token or made_up)
     settings = uvicorn.Config(
         app, log_level="warning", limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=3
     )
     host, port = listening.getsockname()[:2]
-    print(f"open http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl+C ends it)", flush=True)
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    secret = f"/#token={made_up}" if made_up else ""
+    print(f"open {address}{secret} (Ctrl+C ends it)", flush=True)
+    if not (token or made_up or ip_address(host).is_loopback):
+        print(f"note: whoever reaches {host} can use it; --token asks for a token", file=sys.stderr)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(settings).run([listening])
 
@@ -43,8 +54,31 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable by others too")
     parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    parser.add_argument(
+        "--token",
+        action="store_true",
+        help=f"answer only who brings a token: that of the environment's {TOKEN}, else one that is"
+        " made up and printed",
+    )
     parser.add_argument("--model", type=Path, help=default_model.HELP)
     return parser.parse_args()
+
+
+def given_token() -> str | None:
+    """The token of the environment, where it cannot be read in a list of processes; None if unset.
+
+    Raises
+    ------
+    UserError
+        If it is short enough to be guessed, or nothing that a header can hold.
+    """
+    token = os.environ.get(TOKEN)
+    if token is not None and not re.fullmatch(r"[!-~]{16,}", token):
+        raise UserError(
+            f"{TOKEN} has to have 16 or more characters, letters, digits and signs of ASCII: make"
+            " one with python -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
+    return token
 
 
 def listen(host: str, port: int) -> socket.socket:

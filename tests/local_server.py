@@ -29,9 +29,12 @@ def write_model(folder: Path, target: Target = small_model.REGRESSION, **changes
 
 
 @contextmanager
-def running(model: Path, predictor: TorchPredictor | None = None) -> Iterator[str]:
+def running(
+    model: Path, predictor: TorchPredictor | None = None, token: str | None = None
+) -> Iterator[str]:
     """Start a real server around the model in a folder, yield its address."""
-    application = app.create(predictor or TorchPredictor(model), model_info.describe(model))
+    about = model_info.describe(model)
+    application = app.create(predictor or TorchPredictor(model), about, token)
     server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))

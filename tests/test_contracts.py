@@ -105,7 +105,9 @@ def test_tables_of_evaluate_come_back_as_they_were(workspace):
     pd.testing.assert_frame_equal(found["decades"], table)
     assert found["empty"].empty
     (tables.EVALUATION / "decades.json").write_text("[")
-    with pytest.raises(UserError, match=r"tables/decades.json is damaged: `rm -r .*decades.json && dvc repro`"):
+    with pytest.raises(
+        UserError, match=r"tables/decades.json is damaged: `rm -r .*decades.json && dvc repro`"
+    ):
         tables.read_evaluation()
 
 

@@ -279,3 +279,18 @@ def test_a_model_of_age_groups_shows_these(tab, tmp_path, folder):
         wait_for(tab, f"{count('article .faces li')} == 2")
     assert tab.evaluate("document.querySelector('.age').textContent") in groups.names
     assert tab.evaluate(count(".chart")) == 0
+
+
+def test_the_page_brings_the_token_and_hides_it(tab, tmp_path, folder):
+    token = "0123456789abcdef"
+    with running(write_model(tmp_path), token=token) as address:
+        tab.open(address, 390)
+        wait_for(tab, f"{STATUS}.startsWith('a token is needed')")
+        tab.open(f"{address}/docs", 390)  # with another # alone no page is loaded
+        tab.open(f"{address}/#token={token}", 390)
+        choose(tab, folder / "photograph.jpg")
+        wait_for(tab, f"{count('article .faces li')} == 2")
+        assert tab.evaluate("location.href") == f"{address}/"
+        tab.open(f"{address}/docs", 390)
+        tab.open(address, 390)
+        wait_for(tab, "document.getElementById('model').textContent != ''")

@@ -78,7 +78,7 @@ def test_a_model_that_is_not_there(workspace, monkeypatch):
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        ("model.safetensors", "holds no whole model"),
+        ("model.safetensors", "model.safetensors is damaged, or of another model"),
         ("model.json", "model.json is damaged"),
         ("evaluation.json", "evaluation.json is damaged"),
     ],

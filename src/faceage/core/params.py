@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from faceage.core.dotted import flatten
 from faceage.core.faults import in_words
 from faceage.core.script import UserError
+from faceage.core.secrets import has_secret
 from faceage.core.settings import (
     Data,
     Evaluate,
@@ -151,9 +153,16 @@ def load(view: type[View], path: Path = PATH) -> View:
 def check(content: Any, path: Path = PATH) -> Params:
     """Turn the content of params.yaml into `Params` or raise a `UserError` listing all faults."""
     try:
-        return Params.model_validate(content)
+        params = Params.model_validate(content)
     except ValidationError as error:
         raise UserError(f"{path}: {'; '.join(in_words(error, Params))}") from None
+    for key, value in flatten(content):
+        if has_secret(value):
+            raise UserError(
+                f"{path}: {key} has a password or a token in it, which git, dvc.lock, the report"
+                " and MLflow would show: name a file or a folder on this machine"
+            )
+    return params
 
 
 def _read(path: Path) -> Any:

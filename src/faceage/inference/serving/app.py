@@ -50,6 +50,7 @@ IMAGE = {
     }
 }
 REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": schemas.Problem, "description": "without the token, where one is asked for"},
     403: {"model": schemas.Problem, "description": "asked by a page from elsewhere"},
     408: {"model": schemas.Problem, "description": "the picture took too long to arrive"},
     413: {"model": schemas.Problem, "description": "more than 20 MiB, or 24 megapixels"},
@@ -58,8 +59,12 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
+def create(predictor: TorchPredictor, model: model_info.Model, token: str | None = None) -> FastAPI:
     """The application around a model.
+
+    Parameters
+    ----------
+    token : that requests have to bring, None where they need none
 
     Raises
     ------
@@ -86,7 +91,7 @@ def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
         docs_url=None,  # these pages would load their code from elsewhere
         redoc_url=None,
     )
-    predicted = _observe(app)
+    predicted = _observe(app, token)
 
     async def find(content: bytes, detect: str) -> tuple[Image.Image, list[crops.Crop]]:
         loop = asyncio.get_running_loop()
@@ -135,7 +140,7 @@ def create(predictor: TorchPredictor, model: model_info.Model) -> FastAPI:
     return app
 
 
-def _observe(app: FastAPI) -> Counter:
+def _observe(app: FastAPI, token: str | None) -> Counter:
     """Guard and count requests, serve the metrics; the counter of faces is the caller's to move."""
     registry = CollectorRegistry()
     requests = Counter("faceage_requests", "Answers by status", ["status"], registry=registry)
@@ -145,9 +150,10 @@ def _observe(app: FastAPI) -> Counter:
     @app.middleware("http")
     async def count(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         start = time.perf_counter()
-        objection = guard.objection(request.headers)
-        if objection:
-            response: Response = JSONResponse({"detail": objection}, 403)
+        refused = guard.refusal(request.url.path, request.headers, token)
+        if refused:
+            status, detail = refused
+            response: Response = JSONResponse({"detail": detail}, status)
         else:
             response = await answer(request)
         if request.url.path.startswith("/v1/"):

@@ -1,10 +1,12 @@
 """Which requests are answered, and what a browser may do with the answers.
 
-The server has no log-in, so pages from elsewhere that are open in the same browser must not reach
-it. They may send requests, but the browser says where these come from (`Origin`); they could make
-a name of theirs lead to this machine (DNS rebinding), but then it is in the request (`Host`).
+Without a token there is no log-in, so pages from elsewhere that are open in the same browser must
+not reach the server. They may send requests, but the browser says where these come from (`Origin`);
+they could make a name of theirs lead to this machine (DNS rebinding), but then it is in the request
+(`Host`). With a token, which no page from elsewhere knows, any name will do: that of a proxy too.
 """
 
+import hmac
 import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -22,6 +24,30 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
+
+# The page, which holds nothing but its code, and what says whether the server is there.
+WITHOUT_TOKEN = ("/", "/docs", "/openapi.json", "/health")
+
+
+def refusal(path: str, headers: Headers, token: str | None) -> tuple[int, str] | None:
+    """Status and detail of the answer to a request that is refused; None for one that is not.
+
+    Parameters
+    ----------
+    token : that requests have to bring, None where they need none
+    """
+    if token is None:
+        problem = objection(headers)
+        return (403, problem) if problem else None
+    if path in WITHOUT_TOKEN or path.startswith("/static/"):
+        return None
+    given = headers.get("authorization", "")
+    if hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        return None
+    return (
+        401,
+        "a token is needed: open the page as /#token=TOKEN, or send Authorization: Bearer TOKEN",
+    )
 
 
 def objection(headers: Headers) -> str | None:

@@ -5,8 +5,17 @@ const MAX_PIXELS = 24e6;
 const KNOWN = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"];
 const SHRUNK = 12e6; // pixels of what is sent in the place of a larger one
 
+// A token comes behind the address's #, which browsers send to nobody, and stays with this tab.
+const given = new URLSearchParams(location.hash.slice(1)).get("token");
+if (given) {
+  sessionStorage.setItem("token", given);
+  history.replaceState(null, "", location.pathname);
+}
+
 async function ask(path, picture) {
-  const answer = await fetch(path, picture && { method: "POST", body: picture });
+  const token = sessionStorage.getItem("token");
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const answer = await fetch(path, picture ? { method: "POST", body: picture, headers } : { headers });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   throw new Error(problem.detail ?? `the server answered ${answer.status}`);
