@@ -43,8 +43,8 @@ def main() -> None:
     with tracking.continue_run(load(TrackingParams).tracking, about["fingerprint"]) as tracked:
         splits, bands = apart(tables.read_splits())
         tracked.log_input("test", "testing", splits["test"], tables.FACES)
-        pixels = decode(splits | {"bands": bands})
         network, target = saved_model.load()
+        pixels = decode(splits | {"bands": bands}, network.architecture.img_size)
         network = network.to(devices.pick())
         logits = {name: predict(network, pixels[name], torch.float32) for name in pixels}
         costs = cost.measure(network, saved_model.FOLDER)
@@ -87,11 +87,11 @@ def apart(splits: dict[str, pd.DataFrame]) -> tuple[dict[str, pd.DataFrame], pd.
     return splits | exact, splits["test"][banded["test"]].reset_index(drop=True)
 
 
-def decode(parts: dict[str, pd.DataFrame]) -> dict[str, Tensor]:
-    """Pixels of the faces that the model looks at: uint8 (n, side, side, 3)."""
+def decode(parts: dict[str, pd.DataFrame], img_size: int) -> dict[str, Tensor]:
+    """Faces that the model looks at, at the size that it takes: uint8 (n, side, side, 3)."""
     side = faces.stored_side(pd.concat(parts.values()))
     return {
-        name: faces.decode(part, tables.image_bytes(part["face"]), side)
+        name: faces.decode(part, tables.image_bytes(part["face"]), side, img_size)
         for name, part in parts.items()
         if name != "train" and len(part)
     }

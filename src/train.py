@@ -8,6 +8,7 @@ Killed at any moment and started again, it goes on from the last finished epoch.
 """
 
 import math
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -42,7 +43,8 @@ def main() -> None:
         splits = tables.read_splits(Path(settings.split))
         for name, context in (("train", "training"), ("val", "validation")):
             tracked.log_input(name, context, splits[name], tables.FACES)
-        train, val, synthetic = read_faces(splits, params)
+        read = read_faces(splits, params)
+        train, val = read.train, read.val
         check_monitor(train.labels, settings)
         targets.check(params.target, settings.reweight, train.weights.tolist())
         target = targets.fit(train.labels, params.target, params.groupings)
@@ -71,8 +73,8 @@ def main() -> None:
                 "best_epochs": [member.best.epoch for member in members],
                 "val_mae": [member.best.val_mae for member in members],
             },
-            "synthetic": synthetic,
-            "side": train.pixels.shape[1],
+            "synthetic": read.synthetic,
+            "side": read.side,
             "data": {path.name: sha256(path) for path in (tables.FACES, Path(settings.split))},
             "fingerprint": key,
             "versions": {name: version(name) for name in ("torch", "timm", "safetensors")},
@@ -82,22 +84,35 @@ def main() -> None:
     Checkpoint(key).clear()
 
 
-def read_faces(
-    splits: dict[str, pd.DataFrame], params: TrainParams
-) -> tuple[FaceDataset, FaceDataset, bool]:
-    """Decode the splits train and val; say whether any of their faces is synthetic."""
+@dataclass(frozen=True)
+class Read:
+    """What is learned from and decided on.
+
+    side: of the data set's faces, in pixels; synthetic: whether any that is learned from is drawn.
+    """
+
+    train: FaceDataset
+    val: FaceDataset
+    side: int
+    synthetic: bool
+
+
+def read_faces(splits: dict[str, pd.DataFrame], params: TrainParams) -> Read:
+    """Decode the splits train and val, to the size that the network takes."""
     if len(splits["train"]) < 2:
         raise UserError("train: the training set has fewer than 2 faces; add faces to data.source")
     side = faces.stored_side(pd.concat(splits.values()))
+    img_size = age_network.input_side(params.model, params.train)
     classes = params.groupings[params.target.grouping].names
     decoded = []
     for name in ("train", "val"):
         table = splits[name]
-        pixels = faces.decode(table, tables.image_bytes(table["face"]), side)
+        pixels = faces.decode(table, tables.image_bytes(table["face"]), side, img_size)
         weights = torch.tensor(table["weight"].to_numpy(dtype="float32"))
         names = table["path"].tolist()
         decoded.append(FaceDataset(names, pixels, labels(table, classes), weights))
-    return decoded[0], decoded[1], bool(splits["train"]["synthetic"].any())
+    synthetic = bool(splits["train"]["synthetic"].any())
+    return Read(train=decoded[0], val=decoded[1], side=side, synthetic=synthetic)
 
 
 def report_epoch(

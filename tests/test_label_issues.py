@@ -135,9 +135,9 @@ def test_train_learns_from_the_split_that_it_is_told(ranked):
     stage.main()
     splits = tables.read_splits()
     view = params.load(params.TrainParams)
-    learned, decided, _ = train.read_faces(tables.read_splits(Path(view.train.split)), view)
-    assert len(learned.labels) == len(splits["train"]) - round(0.2 * len(splits["train"]))
-    assert len(decided.labels) == len(splits["val"])
+    read = train.read_faces(tables.read_splits(Path(view.train.split)), view)
+    assert len(read.train) == len(splits["train"]) - round(0.2 * len(splits["train"]))
+    assert len(read.val) == len(splits["val"])
 
 
 def test_classes_have_outliers_and_no_label_issues(workspace):

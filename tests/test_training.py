@@ -324,6 +324,17 @@ def test_faces_are_decoded_in_the_order_of_the_table():
     assert torch.equal(pixels[0], one[0])
 
 
+@pytest.mark.parametrize("img_size", [24, 40, 56])
+def test_faces_decoded_at_the_size_of_the_input_give_the_same_bits(img_size):
+    contents = {f"face{n}": photo(n, (40, 40), "PNG") for n in range(5)}
+    table = pd.DataFrame({"face": list(contents)})
+    whole, small = (faces.decode(table, contents.items(), 40, size) for size in (None, img_size))
+    assert small.shape[1] == min(img_size, 40)
+    rows, cpu = torch.tensor([3, 0, 4]), torch.device("cpu")
+    inputs = [faces.to_input(pixels, img_size, cpu, rows) for pixels in (whole, small)]
+    assert torch.equal(*inputs)
+
+
 def test_images_of_many_sizes_get_the_median_size():
     table = pd.DataFrame({"width": [100, 300, 120], "height": [100, 100, 130]})
     assert faces.stored_side(table) == 100

@@ -108,6 +108,11 @@ def require(model: str) -> None:
     backbones.look_up(model)
 
 
+def input_side(model: str, train: Train) -> int:
+    """Side of the network's input in pixels: as `train.img_size` says, or the backbone's own."""
+    return train.img_size or backbones.look_up(model).config.input_size[-1]
+
+
 def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> Architecture:
     """Fill in what `model` itself knows: its normalisation and, where img_size is null, its size.
 
@@ -124,7 +129,7 @@ def resolve(model: str, train: Train, target: TargetSettings, outputs: int) -> A
     auxiliary = AUXILIARY if target.gender or target.race else 0
     return Architecture(
         model=known.model,
-        img_size=train.img_size or known.config.input_size[-1],
+        img_size=input_side(model, train),
         mean=tuple(known.config.mean),
         std=tuple(known.config.std),
         hidden=tuple(train.head.hidden),

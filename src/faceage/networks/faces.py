@@ -33,7 +33,12 @@ def stored_side(table: pd.DataFrame) -> int:
     return int(min(sides.median(), LARGEST_SIDE))
 
 
-def decode(table: pd.DataFrame, contents: Iterable[tuple[str, bytes]], side: int) -> Tensor:
+def decode(
+    table: pd.DataFrame,
+    contents: Iterable[tuple[str, bytes]],
+    side: int,
+    img_size: int | None = None,
+) -> Tensor:
     """Decode images into one array.
 
     Parameters
@@ -41,17 +46,21 @@ def decode(table: pd.DataFrame, contents: Iterable[tuple[str, bytes]], side: int
     table : column `face`
     contents : (face, file's bytes) for each row of the table, in any order
     side : pixels; larger and smaller images are resized
+    img_size : side of the only input that they are for. Larger images are brought to it here, once,
+        as `to_input` would each time: to the same bits, and they take a part of the memory
 
     Returns
     -------
-    uint8 (n, side, side, 3), row for row as `table`.
+    uint8 (n, k, k, 3), row for row as `table`; k: the smaller one of `side` and `img_size`.
     """
-    pixels = _allocate((len(table), side, side, 3))
+    kept = min(side, img_size or side)
+    pixels = _allocate((len(table), kept, kept, 3))
     row_of = {face: row for row, face in enumerate(table["face"])}
 
-    def decoded(item: tuple[str, bytes]) -> tuple[int, np.ndarray]:
+    def decoded(item: tuple[str, bytes]) -> tuple[int, Tensor]:
         face, content = item
-        return row_of[face], images.square(images.decode(content), side)
+        image = torch.tensor(images.square(images.decode(content), side))
+        return row_of[face], _resized(image[None].permute(0, 3, 1, 2), kept)[0].permute(1, 2, 0)
 
     for row, image in in_threads(decoded, bar(contents, "decode", "face", len(table))):
         pixels[row] = image
@@ -69,8 +78,7 @@ def to_input(
     rows : which of the faces
     """
     batch = pixels[rows].to(device, non_blocking=True).permute(0, 3, 1, 2)
-    if batch.shape[-1] != img_size:
-        batch = F.interpolate(batch, (img_size, img_size), mode="bilinear", antialias=True)
+    batch = _resized(batch, img_size)
     return batch.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
@@ -85,6 +93,13 @@ def slices(count: int, size: int) -> Iterator[slice]:
     """Consecutive batches over `count` rows."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
+
+
+def _resized(batch: Tensor, img_size: int) -> Tensor:
+    """Pixels at another size: uint8 (n, 3, side, side), channels last; each image by itself."""
+    if batch.shape[-1] == img_size:
+        return batch
+    return F.interpolate(batch, (img_size, img_size), mode="bilinear", antialias=True)
 
 
 def _allocate(shape: tuple[int, ...]) -> np.ndarray:
