@@ -8,6 +8,11 @@ Writes data/checked/params.txt, always the same: the other stages wait for it, a
        reasons of their own
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from pathlib import Path
 
 from faceage.core import tables

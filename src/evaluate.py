@@ -8,6 +8,11 @@ Writes reports/metrics.json (the headline), reports/predictions.csv, reports/tab
        reports/cost.json; models/evaluation.json; logs to MLflow
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from dataclasses import replace
 from typing import Any
 

@@ -9,8 +9,37 @@ Writes reports/external/NAME.json with --name; prints the same in words
 """
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
+
+from faceage.core.command_line import MODEL_HELP
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("source", nargs="?", help="folder or archive of labelled faces")
+    parser.add_argument("--name", help="an entry of `external` in params.yaml, instead of a source")
+    parser.add_argument("--layout", default="auto", help="where the labels are: see docs/data.md")
+    parser.add_argument("--align", choices=("never", "auto", "always"), default="auto")
+    parser.add_argument("--model", type=Path, help=MODEL_HELP)
+    parser.add_argument(
+        "--calibrate",
+        type=int,
+        metavar="N",
+        help="learn bias and intervals anew from N of the faces, measure on the others",
+    )
+    asked = parser.parse_args()
+    if bool(asked.source) == bool(asked.name):
+        parser.error("give a source, or --name and an entry of `external` in params.yaml")
+    if asked.name and asked.calibrate:
+        parser.error(f"external.{asked.name}.calibrate in params.yaml says from how many faces")
+    return asked
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -68,28 +97,6 @@ def main() -> None:
     print(external_text.in_words(content))
     if asked.name:
         write_json(tables.EXTERNAL / f"{asked.name}.json", content)
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("source", nargs="?", help="folder or archive of labelled faces")
-    parser.add_argument("--name", help="an entry of `external` in params.yaml, instead of a source")
-    parser.add_argument("--layout", default="auto", help="where the labels are: see docs/data.md")
-    parser.add_argument("--align", choices=("never", "auto", "always"), default="auto")
-    parser.add_argument("--model", type=Path, help=default_model.HELP)
-    parser.add_argument(
-        "--calibrate",
-        type=int,
-        metavar="N",
-        help="learn bias and intervals anew from N of the faces, measure on the others",
-    )
-    asked = parser.parse_args()
-    if bool(asked.source) == bool(asked.name):
-        parser.error("give a source, or --name and an entry of `external` in params.yaml")
-    if asked.name and asked.calibrate:
-        parser.error(f"external.{asked.name}.calibrate in params.yaml says from how many faces")
-    return asked
 
 
 def named(params: ExternalParams, name: str) -> External:

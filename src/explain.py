@@ -6,6 +6,11 @@ Reads  models/, data/faces.parquet, reports/predictions.csv
 Writes data/saliency.parquet: HiResCAM of the worst and of typical test faces
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from faceage.core import tables
 from faceage.core.script import run
 from faceage.explanation import saliency, selection

@@ -9,10 +9,25 @@ Reads  models/; data/faces.parquet and data/split.csv, if there, to scale the 8 
 """
 
 import argparse
+from pathlib import Path
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--format", choices=("onnx", "safetensors"), required=True)
+    parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
+    parser.add_argument("--model", type=Path, default=Path("models"), help="folder of a model")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="file, or folder of safetensors")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -52,12 +67,7 @@ LIMITS = {
 
 def main() -> None:
     """Write what is asked for, and compare it with the model where there are faces."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--format", choices=("onnx", "safetensors"), required=True)
-    parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
-    parser.add_argument("--model", type=Path, default=saved_model.FOLDER, help="folder of a model")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="file, or folder of safetensors")
-    asked = parser.parse_args()
+    asked = arguments()
     if asked.format == "onnx":
         to_onnx(asked.model, asked.out or onnx_predictor.FILE, asked.int8)
     else:

@@ -6,6 +6,11 @@ Reads  `external` in params.yaml
 Writes reports/external/names.yaml, if only to say that there are none
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from faceage.core import tables
 from faceage.core.params import ExternalNamesParams, load
 from faceage.core.script import run

@@ -7,6 +7,11 @@ Writes data/faces.parquet, data/rejected.csv, data/conflicts.csv, reports/ingest
 What was decoded in an earlier run is cached by its content: only new files are decoded.
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from faceage.core import contracts, tables
 from faceage.core.outputs import write_json
 from faceage.core.params import IngestParams, load

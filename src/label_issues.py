@@ -10,6 +10,11 @@ nothing to the labels that the model is tested on. The stage train waits for non
 train.split asks for it.
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 import numpy as np
 import pandas as pd
 

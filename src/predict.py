@@ -12,18 +12,57 @@ deviation of its ages until then). A file that cannot be read has a line on stan
 """
 
 import argparse
+from pathlib import Path
+
+from faceage.core.command_line import MODEL_HELP
+from faceage.detection import crops
+from faceage.inference import films
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description="Predict ages of faces in photographs and films.")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, glob or -")
+    parser.add_argument(
+        "--detect",
+        choices=crops.MODES,
+        default="auto",
+        help="find faces in photographs (always), take files as aligned faces (never), or see which"
+        " they are (auto, the default)",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        default=films.FPS,
+        metavar="N",
+        help=f"frames a second that are looked at in films ({films.FPS:g} by default)",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print comma-separated values")
+    form.add_argument("--json", action="store_true", help="print a JSON object a line")
+    form.add_argument("--parquet", type=Path, metavar="FILE", help="write a Parquet file")
+    parser.add_argument("--runtime", choices=("torch", "onnx"), default="torch")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        help=f"{MODEL_HELP}; with --runtime onnx also an .onnx file, which needs no folder",
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
 import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 
 from faceage.core.progress import bar
 from faceage.core.script import UserError, run
-from faceage.detection import crops
-from faceage.inference import batch_prediction, film_prediction, films, image_files, row_writers
+from faceage.inference import batch_prediction, film_prediction, image_files, row_writers
 from faceage.inference.batch_prediction import Row
 from faceage.inference.image_files import PhotoFile
 from faceage.inference.predictions import Predictor
@@ -65,37 +104,6 @@ def rows(files: list[PhotoFile], predictor: Predictor, detect: str, fps: float) 
                 yield from film_prediction.rows(file, partial(find, mode=mode), predictor, fps)
         else:
             yield from batch_prediction.rows(group, partial(find, mode=detect), predictor)
-
-
-def arguments() -> argparse.Namespace:
-    """What was asked for."""
-    parser = argparse.ArgumentParser(description="Predict ages of faces in photographs and films.")
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="file, folder, glob or -")
-    parser.add_argument(
-        "--detect",
-        choices=crops.MODES,
-        default="auto",
-        help="find faces in photographs (always), take files as aligned faces (never), or see which"
-        " they are (auto, the default)",
-    )
-    parser.add_argument(
-        "--fps",
-        type=float,
-        default=films.FPS,
-        metavar="N",
-        help=f"frames a second that are looked at in films ({films.FPS:g} by default)",
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="print comma-separated values")
-    form.add_argument("--json", action="store_true", help="print a JSON object a line")
-    form.add_argument("--parquet", type=Path, metavar="FILE", help="write a Parquet file")
-    parser.add_argument("--runtime", choices=("torch", "onnx"), default="torch")
-    parser.add_argument(
-        "--model",
-        type=Path,
-        help=f"{default_model.HELP}; with --runtime onnx also an .onnx file, which needs no folder",
-    )
-    return parser.parse_args()
 
 
 def default_folder(runtime: str) -> Path:

@@ -14,6 +14,27 @@ of README.md.
 """
 
 import argparse
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("name", nargs="?", metavar="NAME", help="protocol, a file of protocols/")
+    parser.add_argument("--recipe", help="recipe to measure, a file of recipes/")
+    parser.add_argument(
+        "-S", dest="given", action="append", default=[], metavar="KEY=VALUE", help="parameter"
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="folds at a time, which share the cores"
+    )
+    parser.add_argument("--list", action="store_true", help="show the protocols")
+    parser.add_argument("--table", action="store_true", help="write the table anew, run nothing")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
 import json
 from pathlib import Path
 from typing import Any
@@ -31,18 +52,7 @@ PAGES = {  # and the columns of the table there
 
 def main() -> None:
     """List the protocols, or queue the folds of one, wait for them and write what came out."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("name", nargs="?", metavar="NAME", help="protocol, a file of protocols/")
-    parser.add_argument("--recipe", help="recipe to measure, a file of recipes/")
-    parser.add_argument(
-        "-S", dest="given", action="append", default=[], metavar="KEY=VALUE", help="parameter"
-    )
-    parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="folds at a time, which share the cores"
-    )
-    parser.add_argument("--list", action="store_true", help="show the protocols")
-    parser.add_argument("--table", action="store_true", help="write the table anew, run nothing")
-    asked = parser.parse_args()
+    asked = arguments()
     if asked.list:
         for name in protocols.names():
             print(f"{name:12} {protocols.load(name).title}")

@@ -7,6 +7,11 @@ Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, a
        `promote: on` a registered version called champion
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from faceage import tracking
 from faceage.core import tables
 from faceage.core.outputs import atomic_write

@@ -10,6 +10,11 @@ Writes reports/figures/, reports/report.html, reports/age_checks.html (a page fo
        data/label_issues.csv to look at first); logs reports/ to MLflow
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from faceage import tracking
 from faceage.core.outputs import atomic_folder, atomic_write, write_csv
 from faceage.core.params import ReportParams, TrackingParams, load

@@ -7,6 +7,11 @@ Writes data/sample/: exactly sample.faces different faces with UTKFace file name
        of every hundredth, and two or more files of every kind that ingest rejects
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial

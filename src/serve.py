@@ -4,6 +4,31 @@ python src/serve.py            then open http://127.0.0.1:8000
 """
 
 import argparse
+from pathlib import Path
+
+from faceage.core.command_line import MODEL_HELP
+
+TOKEN = "FACEAGE_TOKEN"
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable by others too")
+    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    parser.add_argument(
+        "--token",
+        action="store_true",
+        help=f"answer only who brings a token: that of the environment's {TOKEN}, else one that is"
+        " made up and printed",
+    )
+    parser.add_argument("--model", type=Path, help=MODEL_HELP)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
 import os
 import re
 import secrets
@@ -11,7 +36,6 @@ import socket
 import sys
 from contextlib import suppress
 from ipaddress import ip_address
-from pathlib import Path
 
 import torch
 import uvicorn
@@ -22,7 +46,6 @@ from faceage.inference.serving.app import create
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import default_model
 
-TOKEN = "FACEAGE_TOKEN"
 CONNECTIONS = 512  # below the 1,024 files that a process may usually have open
 
 
@@ -47,21 +70,6 @@ def main() -> None:
         print(f"note: whoever reaches {host} can use it; --token asks for a token", file=sys.stderr)
     with suppress(KeyboardInterrupt):
         uvicorn.Server(settings).run([listening])
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable by others too")
-    parser.add_argument("--port", type=int, default=8000, help="0: any that is free")
-    parser.add_argument(
-        "--token",
-        action="store_true",
-        help=f"answer only who brings a token: that of the environment's {TOKEN}, else one that is"
-        " made up and printed",
-    )
-    parser.add_argument("--model", type=Path, help=default_model.HELP)
-    return parser.parse_args()
 
 
 def given_token() -> str | None:

@@ -6,6 +6,11 @@ Reads  data/faces.parquet, split.source (the same, or a CSV)
 Writes data/split.csv, reports/split.json
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from pathlib import Path
 
 import pandas as pd

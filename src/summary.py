@@ -5,6 +5,11 @@
 Reads  reports/metrics.json
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 from pathlib import Path
 from typing import Any
 

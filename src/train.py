@@ -7,6 +7,11 @@ Writes models/, reports/history.csv, this one after each epoch; logs to MLflow
 Killed at any moment and started again, it goes on from the last finished epoch.
 """
 
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
 import math
 from dataclasses import dataclass
 from functools import partial

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from faceage.networks import saved_model
 
-HELP = "folder of a model; default: models/, or pretrained/ where that has none of photographs"
-
 
 def folder() -> Path:
     """`models/`; or `pretrained/` where that has no model, or one of drawn faces only, and says so.
