@@ -74,10 +74,11 @@ def _name(device: torch.device) -> str:
     """What the makers call it; where the system does not say, the type of device or processor."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return _processor() if device.type == "cpu" else device.type
+    return processor() if device.type == "cpu" else device.type
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the makers call the processor; its kind where the system does not say."""
     cpuinfo = Path("/proc/cpuinfo")  # of Linux; elsewhere the standard library knows
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
