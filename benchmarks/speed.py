@@ -78,11 +78,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("utkface", type=Path, help="UTKFace's archive")
     parser.add_argument("weights", type=Path, help="ImageNet weights of the recipe's backbone")
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure")
-    parser.add_argument("--ours", type=lambda path: Path(path).resolve(), help="history of `train`")
-    parser.add_argument(
-        "--usual", type=lambda path: Path(path).resolve(), help="of usual_script.py"
-    )
+    parser.add_argument("--ours", type=absolute, help="history of `train`")
+    parser.add_argument("--usual", type=absolute, help="history of usual_script.py")
     return parser.parse_args()
+
+
+def absolute(path: str) -> Path:
+    """The path, wherever one goes."""
+    return Path(path).resolve()
 
 
 def machine() -> str:

@@ -51,12 +51,12 @@ def memory(found: Found) -> str:
 
 def startup(found: Found) -> str:
     """What one waits for."""
-    repro = found["repro"]
+    repro, slowest = found["repro"], found["help"]
     rows = [
         ("`train`, to the end of its first step", f"{found['first_step']:.1f}", "12"),
         (
-            f"`--help`, the slowest: {found['help']['script']}",
-            f"{found['help']['seconds']:.2f}",
+            f"`--help`, the slowest: {slowest['script']}",
+            f"{slowest['seconds']:.2f}",
             "1",
         ),
         (
@@ -116,7 +116,8 @@ def accuracy(found: Found) -> str:
         )
         note = "Epochs are of whole trainings; their time is inferred from steps and validation."
     else:
-        note = f"Epochs to 5.0: usual {epochs['usual'] or 'unknown'}, ours {epochs['ours'] or 'unknown'}."
+        known = {name: count or "not measured" for name, count in epochs.items()}
+        note = f"Epochs to 5.0: the usual script {known['usual']}, ours {known['ours']}."
     return (
         "## Against [the usual script](usual_script.py)\n\n"
         + table(("", "times as fast", "wanted, at least"), rows)
@@ -151,8 +152,8 @@ def growth(found: Found) -> str:
     ]
     return (
         "## Growth\n\nSeconds, largest memory, and time over what linear growth from the first"
-        " column would take (wanted: at most 1.15; all of the last column in 600 s and 4 GB). One run.\n\n"
-        + table(("", *columns), rows)
+        " column would take (wanted: at most 1.15; all of the last column in 600 s and 4 GB)."
+        " One run.\n\n" + table(("", *columns), rows)
     )
 
 

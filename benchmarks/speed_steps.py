@@ -1,4 +1,4 @@
-"""Speed of a training step: what it is made of, what makes it faster, and against the usual script."""
+"""Speed of a training step: what it is made of, what makes it faster; and the usual script's."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from speed_work import Found, Work, in_turns, ratio, timed
+from speed_work import ROUNDS, Found, Work, in_turns, ratio, timed
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from usual_script import Usual, loaders
+from usual_script import AHEAD, WORKERS, Usual, loaders
 
 from faceage.core import tables
 from faceage.core.params import TrainParams, load
@@ -22,6 +22,7 @@ from faceage.training.loop import FaceDataset, Trainer
 FACES = 2048  # of the training set, which are enough for a step's time
 BLOCK = 8  # steps that are timed together
 WANTED_MAE = 5.0
+SHOWN = 16  # kinds of operations of the profile
 
 
 class Steps:
@@ -129,11 +130,11 @@ def gains(work: Work) -> Found:
         "threads": on_one_thread(plain),
         "bfloat16": way(*network(), dtype=torch.bfloat16),
     }
-    compiled, batch = network()
+    module, batch = network()
     try:
-        compiled = torch.compile(compiled)
-        compiled(batch)
-        ways["compile"] = way(compiled, batch)
+        module.compile()
+        module(batch)
+        ways["compile"] = way(module, batch)
     except Exception as error:  # without a C++ compiler, and in as many ways as it has parts
         warnings.warn(f"torch.compile: {error}", stacklevel=1)
     seconds = in_turns(ways)
@@ -157,10 +158,8 @@ def profiled(work: Work) -> Found:
         kind = kind_of(event.key, event.input_shapes)
         shares[kind] = shares.get(kind, 0.0) + event.self_cpu_time_total
     total = sum(shares.values())
-    largest = sorted(shares, key=lambda kind: -shares[kind])
-    return {
-        "shares": {kind: shares[kind] / total for kind in largest if shares[kind] > total / 200}
-    }
+    largest = sorted(shares, key=lambda kind: -shares[kind])[:SHOWN]
+    return {"shares": {kind: shares[kind] / total for kind in largest}}
 
 
 def kind_of(operation: str, shapes: list[Any]) -> str:
@@ -185,7 +184,7 @@ def accuracy(work: Work, ours: Path | None, usual: Path | None) -> Found:
 
     Parameters
     ----------
-    ours, usual : reports/history.csv of the recipe, and the history that usual_script.py has written
+    ours, usual : reports/history.csv of the recipe, and the history that usual_script.py wrote
     """
     steps = Steps(work)
     with TemporaryDirectory() as place:
@@ -193,33 +192,29 @@ def accuracy(work: Work, ours: Path | None, usual: Path | None) -> Found:
         other = Usual(work.weights, 1000)
         arriving = endless(train)
 
-        def blocks_of_the_usual() -> None:
-            for _ in range(BLOCK):
-                other.step(*next(arriving))
+        def step_of_the_usual() -> None:
+            other.step(*next(arriving))
 
-        ahead = train.prefetch_factor * train.num_workers if train.prefetch_factor else 0
-        for _ in range(ahead):
-            next(arriving)
         turns = {
             "ours": repeated(steps.step),
             # What the workers have made ahead while they waited is taken first, and not counted.
-            "ahead": lambda: [other.step(*next(arriving)) for _ in range(ahead)],
-            "usual": blocks_of_the_usual,
+            "ahead": repeated(step_of_the_usual, AHEAD * WORKERS),
+            "usual": repeated(step_of_the_usual),
         }
         seconds: dict[str, list[float]] = {name: [] for name in turns}
-        for _ in range(6):
+        for _ in range(1 + ROUNDS):  # the first is a warm-up
             for name, do in turns.items():
                 seconds[name].append(timed(do))
-        step_of = {name: ratio(seconds["usual"][1:], seconds["ours"][1:]) for name in ("usual",)}
+        step = ratio(seconds["usual"][1:], seconds["ours"][1:])
         validation = [timed(lambda: other.mae(val)), timed(steps.validate)]
     per_face = [validation[0] / steps.faces["val"], validation[1] / FACES]
     count = -(-steps.faces["train"] // steps.batch)
     epoch = [
         seconds_ / BLOCK * count + face * steps.faces["val"]
-        for seconds_, face in zip(step_of["usual"]["seconds"], per_face, strict=True)
+        for seconds_, face in zip(step["seconds"], per_face, strict=True)
     ]
     found: Found = {
-        "step": step_of["usual"],
+        "step": step,
         "epoch_seconds": {"usual": epoch[0], "ours": epoch[1]},
         "epoch": epoch[0] / epoch[1],
         "loading_seconds": steps.seconds_of_decoding * (steps.faces["train"] + steps.faces["val"]),

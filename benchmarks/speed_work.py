@@ -38,7 +38,7 @@ class Work:
 
 @contextmanager
 def prepared(utkface: Path, weights: Path) -> Iterator[Work]:
-    """A temporary folder with params.yaml of the recipe, faces.parquet and split.csv; goes there."""
+    """Go to a temporary folder with the recipe's params.yaml, faces.parquet and split.csv."""
     with TemporaryDirectory() as place:
         folder = Path(place)
         write_params(folder, {"data": {"source": str(utkface)}, "weights": str(weights)})

@@ -29,7 +29,8 @@ from torchvision import transforms
 
 from faceage.core import tables
 
-BACKBONE, IMG_SIZE, BATCH, RATE, WORKERS = "tf_efficientnet_lite0", 112, 32, 0.001, 2
+BACKBONE, IMG_SIZE, BATCH, RATE = "tf_efficientnet_lite0", 112, 32, 0.001
+WORKERS, AHEAD = 2, 2  # AHEAD: batches that each makes before they are asked for
 NORMALISE = transforms.Normalize([0.5] * 3, [0.5] * 3)
 TRAIN = transforms.Compose(
     [
@@ -75,7 +76,9 @@ def loaders(folder: Path) -> tuple[DataLoader[Any], DataLoader[Any]]:
             (folder / f"{face}.jpg").write_bytes(content)
         learning = name == "train"
         data = Faces(files, part["age"].astype(float).tolist(), TRAIN if learning else EVALUATE)
-        found.append(DataLoader(data, BATCH, shuffle=learning, num_workers=WORKERS))
+        found.append(
+            DataLoader(data, BATCH, shuffle=learning, num_workers=WORKERS, prefetch_factor=AHEAD)
+        )
     return found[0], found[1]
 
 
