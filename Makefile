@@ -1,6 +1,7 @@
 # make        install once, run the pipeline, print what came out
 # make test   install once, check style, types and workflows, run the tests
 # make test-slow   the tests that take half an hour: networks of two dozen families through all of it
+# make test-faults   the tests that do damage by the hundred; writes benchmarks/faults.md
 # make bench UTKFACE=... WEIGHTS=...   how fast it is: benchmarks/speed.md
 # make fix    let ruff format and mend what it can
 
@@ -13,7 +14,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 WITHOUT_GIT := This is no git repository: experiments (dvc exp) and comparisons with commits need one. \
 	To have them: git init && git add --all && git commit -m start && make
 
-.PHONY: all install test test-slow bench fix git-or-not
+.PHONY: all install test test-slow test-faults bench fix git-or-not
 
 all: git-or-not
 	dvc repro
@@ -38,6 +39,9 @@ test: install
 
 test-slow: install
 	pytest -m slow
+
+test-faults: install
+	pytest -m faults tests/faults
 
 bench: install
 	python benchmarks/speed.py $(UTKFACE) $(WEIGHTS)

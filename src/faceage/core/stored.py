@@ -35,9 +35,10 @@ def check(path: Path) -> None:
     """
     if not path.exists():
         return
-    stat = path.stat()
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    state = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     name = Path(os.path.relpath(path)).as_posix()
-    message = _objection(name, (stat.st_mtime_ns, stat.st_size), Path.cwd())
+    message = _objection(name, state, Path.cwd())
     if message and BY_DVC in os.environ:
         raise UserError(f"{message}: it is damaged; {remedy(name)}")
     if message:
@@ -96,7 +97,7 @@ def remedy(name: str) -> str:
 
 
 @cache
-def _objection(name: str, _state: tuple[int, int], _folder: Path) -> str:
+def _objection(name: str, _state: tuple[tuple[str, int, int], ...], _folder: Path) -> str:
     """What is wrong with a file, empty if nothing; asked once for each state of it."""
     stage, md5 = _locked().get(name, ("", ""))
     if not md5 or hashing.md5(Path(name)) == md5:

@@ -132,10 +132,14 @@ def export(predictor: TorchPredictor, path: Path) -> None:
             " PyTorch as it is"
         ) from None
     assert program
-    proto = program.model_proto
-    onnx.helper.set_model_props(proto, {METADATA: json.dumps(_about(predictor))})
+    save(program.model_proto, predictor, path)
+
+
+def save(graph: onnx.ModelProto, predictor: TorchPredictor, path: Path) -> None:
+    """Write a graph with what a prediction needs beside it, and the hash of all of it."""
+    onnx.helper.set_model_props(graph, {METADATA: json.dumps(_about(predictor))})
     with atomic_write(path) as part:
-        _save(proto, part)
+        _write(graph, part)
 
 
 def _cause(error: BaseException) -> str:
@@ -172,10 +176,10 @@ def quantise(path: Path, quantised: Path, faces: np.ndarray) -> None:
         proto = onnx.load(part)
         about = {prop.key: prop.value for prop in onnx.load(path).metadata_props}
         onnx.helper.set_model_props(proto, {METADATA: about[METADATA]})
-        _save(proto, part)
+        _write(proto, part)
 
 
-def _save(proto: onnx.ModelProto, path: Path) -> None:
+def _write(proto: onnx.ModelProto, path: Path) -> None:
     content = proto.SerializeToString()
     path.write_bytes(content + seal(content))
 
