@@ -18,7 +18,7 @@ SCRIPTS = {stage: content["cmd"].split()[1] for stage, content in STAGES.items()
 LIBRARY = SRC / "faceage"
 # Each imports from those before it.
 ROOMS = ["core", "tracking", "sample", "detection", "data", "networks", "cleaning", "training"]
-ROOMS += ["evaluation", "explanation", "experiments", "reporting", "inference"]
+ROOMS += ["pretraining", "evaluation", "explanation", "experiments", "reporting", "inference"]
 
 
 def rooms(stage: str) -> set[str]:

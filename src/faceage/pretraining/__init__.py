@@ -1,0 +1,1 @@
+"""Pre-training of a backbone on faces without their ages."""

@@ -1,0 +1,139 @@
+"""Pre-train the backbone of params.yaml on the training faces, without their ages (VICReg).
+
+    python src/pretrain.py [--epochs 50] [--batch-size 128] [--lr 0.001] [--img-size 112] [--out F]
+
+Reads  data/faces.parquet, of it the faces that train.split calls train; weights, to start from
+Writes data/weights/MODEL.safetensors, for `weights` in params.yaml; logs to MLflow
+What the options don't say is that of `train`: optimizer, weight_decay, scheduler, warmup_epochs,
+clip_grad, precision. Killed at any moment and started again, it goes on from the last finished
+epoch.
+"""
+
+import argparse
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from pydantic import ValidationError
+
+from faceage import tracking
+from faceage.core import tables
+from faceage.core.faults import in_words
+from faceage.core.hashing import sha256
+from faceage.core.params import TrackingParams, TrainParams, load
+from faceage.core.script import UserError, run
+from faceage.core.settings import Train
+from faceage.networks import age_network, backbones, devices, faces
+from faceage.networks.age_network import BackboneArchitecture
+from faceage.pretraining import vicreg
+from faceage.training.checkpoints import Checkpoint, fingerprint
+
+FOLDER = Path("data/weights")
+
+
+def main() -> None:
+    """Decode the training faces, learn from two views of each, write the backbone's weights."""
+    asked = arguments()
+    params = load(TrainParams)
+    params = params.model_copy(update={"train": overridden(params.train, asked)})
+    settings = params.train
+    architecture = resolve(params.model, settings.img_size)
+    out = asked.out or FOLDER / f"{architecture.model}.safetensors"
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out: {out} is to be a file whose name ends in .safetensors")
+    table = read_table(Path(settings.split))
+
+    device = devices.pick()
+    key = f"pretrain-{fingerprint('train', params)}"
+    interrupted = Checkpoint(key).load() or {}
+    with tracking.open_run(
+        load(TrackingParams).tracking, key, interrupted.get("run_id")
+    ) as tracked:
+        torch.manual_seed(params.seed)
+        backbone, features = age_network.build_backbone(architecture, params.weights)
+        pixels = faces.decode(table, tables.image_bytes(table["face"]), faces.stored_side(table))
+        about = describe(params, architecture, table)
+        tracked.log_params({"pretrain": about})
+        print(
+            f"{architecture.model} from weights {params.weights}, at {architecture.img_size} px on"
+            f" {device}, {len(table)} training faces"
+        )
+
+        def report(epoch: int, loss: float, seconds: float) -> None:
+            print(
+                f"epoch {epoch:3}/{settings.epochs}  loss {loss:.4f}  {seconds:.0f} s", flush=True
+            )
+            tracked.log_metrics({"pretrain": {"loss": loss, "seconds": seconds}}, step=epoch)
+
+        pretrainer = vicreg.Pretrainer(
+            backbone.to(device), features, architecture, settings, pixels, params.seed
+        )
+        pretrainer.fit(Checkpoint(key), tracked.run_id, report)
+        vicreg.save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
+    Checkpoint(key).clear()
+    print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
+
+
+def arguments() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=50, metavar="N", help="passes over the faces")
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="faces in a step")
+    parser.add_argument("--lr", type=float, default=0.001, help="highest learning rate")
+    parser.add_argument("--img-size", type=int, metavar="PX", help="instead of train.img_size")
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"{FOLDER}/MODEL.safetensors")
+    return parser.parse_args()
+
+
+def overridden(train: Train, asked: argparse.Namespace) -> Train:
+    """The section `train` with what the command line says, held to the bounds of its keys."""
+    given = {key: getattr(asked, key) for key in ("epochs", "batch_size", "lr")}
+    if asked.img_size is not None:
+        given["img_size"] = asked.img_size
+    try:
+        return Train.model_validate(train.model_dump() | given)
+    except ValidationError as error:
+        raise UserError("; ".join(in_words(error, Train))) from None
+
+
+def resolve(model: str, img_size: int | None) -> BackboneArchitecture:
+    """The backbone at the side that `train` builds it for: its own where that is null."""
+    side = img_size or backbones.look_up(model).config.input_size[-1]
+    return replace(age_network.for_features(model, side), img_size=side)
+
+
+def read_table(split: Path) -> pd.DataFrame:
+    """The training faces, two at least."""
+    for path in (tables.FACES, tables.SPLIT, split):
+        if not path.is_file():
+            stage = "label_issues" if path == tables.CLEAN_SPLIT else "split"
+            raise UserError(f"there is no {path} yet: `dvc repro {stage}` makes it")
+    train = tables.read_splits(split)["train"]
+    if len(train) < 2:
+        raise UserError("the training set has fewer than 2 faces; add faces to data.source")
+    return train
+
+
+def describe(
+    params: TrainParams, architecture: BackboneArchitecture, table: pd.DataFrame
+) -> dict[str, object]:
+    """How the weights were made, for the file and for MLflow."""
+    settings = params.train
+    return {
+        "method": "vicreg",
+        "model": architecture.model,
+        "img_size": architecture.img_size,
+        "weights": params.weights,
+        "faces": len(table),
+        "synthetic": bool(table["synthetic"].any()),
+        "seed": params.seed,
+        **{key: getattr(settings, key) for key in ("epochs", "batch_size", "lr", "optimizer")},
+        **{path.name: sha256(path) for path in (tables.FACES, Path(settings.split))},
+        **{name: version(name) for name in ("torch", "timm", "lightly")},
+    }
+
+
+if __name__ == "__main__":
+    run(main)

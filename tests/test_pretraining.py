@@ -1,0 +1,182 @@
+"""Pre-training: what it reads, what it leaves, and that it goes on as if never interrupted."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from conftest import architecture, edit_params, photo
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+import pretrain
+from faceage.core import images, params, tables
+from faceage.core.hashing import sha256
+from faceage.core.script import UserError
+from faceage.networks import age_network
+from faceage.pretraining import vicreg
+from faceage.sample.sample_files import sample_files
+from faceage.training.checkpoints import Checkpoint
+
+SIDE = 40
+PARTS = ["train"] * 21 + ["val"] * 3 + ["test"] * 3
+OUT = Path("own.safetensors")
+
+
+def write_faces(of_others=None) -> None:
+    """Faces in three parts; `of_others`: what lies in the place of the files of val and test."""
+    names = [f"{number:064x}" for number in range(len(PARTS))]
+    rows = [
+        {
+            **{"face": name, "image": {"bytes": photo(n, (SIDE, SIDE)), "path": f"{n}.jpg"}},
+            **{"age": 3 * n, "age_low": 3 * n, "age_high": 3 * n, "age_class": None},
+            **{"gender": None, "race": None, "weight": 1.0, "fixed_split": None},
+            **dict.fromkeys(("exact_cluster", "near_cluster", "burst_cluster"), name),
+            **{"width": SIDE, "height": SIDE, "synthetic": True},
+        }
+        for n, name in enumerate(names)
+    ]
+    for row, part in zip(rows, PARTS):
+        if of_others and part != "train":
+            row |= {"image": {"bytes": of_others, "path": "other.jpg"}, "width": 999, "height": 999}
+    tables.write_faces(rows)
+    tables.write_split(pd.DataFrame({"face": names, "cluster": names, "split": PARTS}))
+
+
+@pytest.fixture
+def small(workspace):
+    """Few faces and a small backbone."""
+    write_faces()
+    edit_params({"model": "test_resnet", "train.img_size": 32, "tracking": False})
+    edit_params({"train.warmup_epochs": 0})
+
+
+def run_pretrain(monkeypatch, *options: object, out: Path = OUT) -> dict[str, torch.Tensor]:
+    """The weights that the script leaves."""
+    always = ("--epochs", 3, "--batch-size", 8, "--out", out)
+    monkeypatch.setattr(sys, "argv", ["pretrain.py", *map(str, (*always, *options))])
+    pretrain.main()
+    return load_file(out)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_file_is_what_weights_takes_and_says_how_it_was_made(small, monkeypatch, capsys):
+    written = run_pretrain(monkeypatch, "--img-size", 64)
+    said = capsys.readouterr().out
+    assert f"-S weights={OUT}" in said
+    network = age_network.build(architecture(), str(OUT))
+    assert same(network.backbone.state_dict(), written)
+    with safe_open(OUT, "pt") as file:
+        about = file.metadata()
+    expected = {"method": "vicreg", "model": "test_resnet", "weights": "none", "faces": "21"}
+    expected |= {"epochs": "3", "img_size": "64", "synthetic": "True", "seed": "0"}
+    expected |= {"faces.parquet": sha256(tables.FACES), "split.csv": sha256(tables.SPLIT)}
+    assert expected.items() <= about.items()
+    assert f"loss {about['loss']}" in said
+
+
+def test_faces_of_val_and_test_are_never_read(small, monkeypatch):
+    first = run_pretrain(monkeypatch)
+    write_faces(of_others=b"no image")
+    assert same(first, run_pretrain(monkeypatch))
+
+
+def test_resume_equals_uninterrupted_bit_for_bit(small, monkeypatch):
+    whole = run_pretrain(monkeypatch)
+    OUT.unlink()
+    train_epoch = vicreg.Pretrainer.train_epoch
+    learned = []
+
+    def killed_in_the_third(self, number):
+        if number == 3 and 3 not in learned:
+            learned.append(3)
+            raise KeyboardInterrupt
+        learned.append(number)
+        return train_epoch(self, number)
+
+    monkeypatch.setattr(vicreg.Pretrainer, "train_epoch", killed_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_pretrain(monkeypatch)
+    assert not OUT.exists()
+    assert same(whole, run_pretrain(monkeypatch))
+    assert learned == [1, 2, 3, 3]
+    assert not any(Path(".checkpoints").iterdir())
+
+
+def test_another_seed_or_rate_and_weights_to_start_from_end_elsewhere(small, monkeypatch):
+    first = run_pretrain(monkeypatch)
+    assert not same(first, run_pretrain(monkeypatch, "--lr", 0.01))
+    edit_params({"weights": str(OUT)})
+    further = run_pretrain(monkeypatch, "--lr", 1e-12, out=Path("further.safetensors"))
+    weight = "layer1.0.conv1.weight"
+    torch.testing.assert_close(further[weight], load_file(OUT)[weight], atol=1e-6, rtol=0)
+    edit_params({"seed": 1, "weights": "none"})
+    assert not same(first, run_pretrain(monkeypatch))
+
+
+def test_two_views_of_a_drawn_face_come_closer_and_faces_stay_apart(workspace):
+    drawn = [next(sample_files(64, 64, 0, number))[1] for number in range(64)]
+    pixels = torch.stack([torch.from_numpy(images.square(images.decode(d), 32)) for d in drawn])
+    edit_params({"train.warmup_epochs": 0})
+    settings = params.load(params.TrainParams).train.model_copy(
+        update={"epochs": 15, "batch_size": 32, "lr": 0.003}
+    )
+    plain = architecture()
+    torch.manual_seed(0)
+    backbone, features = age_network.build_backbone(plain)
+    pretrainer = vicreg.Pretrainer(backbone, features, plain, settings, pixels, seed=0)
+    before = nearest_is_itself(pretrainer)
+    pretrainer.fit(Checkpoint("drawn"), None, lambda *_: None)
+    assert pretrainer.losses[-1] < 0.8 * pretrainer.losses[0]
+    assert nearest_is_itself(pretrainer) > before + 0.2
+
+
+def nearest_is_itself(pretrainer: vicreg.Pretrainer) -> float:
+    """Share of the faces whose view is nearest to another view of the same face."""
+    generator = torch.Generator().manual_seed(5)
+    network = pretrainer.network.eval()
+    shown = vicreg.to_input(pretrainer.pixels, 32, pretrainer.device)
+    with torch.no_grad():
+        one, other = (
+            network(
+                vicreg.normalise(vicreg.augment(shown, pretrainer.transforms, generator), *CODE)
+            )
+            for _ in range(2)
+        )
+    nearest = torch.cdist(one, other).argmin(dim=1)
+    return float((nearest == torch.arange(len(nearest))).float().mean())
+
+
+CODE = dataclasses.astuple(architecture())[2:4]  # mean and standard deviation
+
+
+def test_a_loss_that_is_no_number_is_a_clear_error(small, monkeypatch):
+    with pytest.raises(UserError, match=r"nan in step \d of 2 of epoch \d; try a lower --lr"):
+        run_pretrain(monkeypatch, "--lr", 1e30)
+    assert not OUT.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--epochs", 0), "epochs is 0"),
+        (("--batch-size", 1), "batch_size is 1"),
+        (("--img-size", 8), "img_size is 8"),
+        (("--out", "own.pt"), r"own\.pt is to be a file whose name ends in \.safetensors"),
+    ],
+)
+def test_impossible_options_are_refused_before_anything_is_read(
+    workspace, monkeypatch, options, message
+):
+    with pytest.raises(UserError, match=message):
+        run_pretrain(monkeypatch, *options)
+
+
+def test_without_faces_it_says_what_makes_them(workspace, monkeypatch):
+    with pytest.raises(UserError, match=r"no data/faces\.parquet yet: `dvc repro split` makes it"):
+        run_pretrain(monkeypatch)
