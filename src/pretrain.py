@@ -1,4 +1,4 @@
-"""Pre-train the backbone of params.yaml on the training faces, without their ages (VICReg).
+"""Pre-train the backbone of params.yaml on the training faces, without their ages (SimCLR).
 
     python src/pretrain.py [--epochs 50] [--batch-size 128] [--lr 0.001] [--img-size 112] [--out F]
 
@@ -27,7 +27,7 @@ from faceage.core.script import UserError, run
 from faceage.core.settings import Train
 from faceage.networks import age_network, backbones, devices, faces
 from faceage.networks.age_network import BackboneArchitecture
-from faceage.pretraining import vicreg
+from faceage.pretraining import simclr
 from faceage.training.checkpoints import Checkpoint, fingerprint
 
 FOLDER = Path("data/weights")
@@ -67,11 +67,11 @@ def main() -> None:
             )
             tracked.log_metrics({"pretrain": {"loss": loss, "seconds": seconds}}, step=epoch)
 
-        pretrainer = vicreg.Pretrainer(
+        pretrainer = simclr.Pretrainer(
             backbone.to(device), features, architecture, settings, pixels, params.seed
         )
         pretrainer.fit(Checkpoint(key), tracked.run_id, report)
-        vicreg.save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
+        simclr.save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
     Checkpoint(key).clear()
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
 
@@ -122,7 +122,7 @@ def describe(
     """How the weights were made, for the file and for MLflow."""
     settings = params.train
     return {
-        "method": "vicreg",
+        "method": "simclr",
         "model": architecture.model,
         "img_size": architecture.img_size,
         "weights": params.weights,

@@ -1,9 +1,10 @@
 """Pre-training: what it reads, what it leaves, and that it goes on as if never interrupted."""
 
-import dataclasses
+import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,7 +17,7 @@ from faceage.core import images, params, tables
 from faceage.core.hashing import sha256
 from faceage.core.script import UserError
 from faceage.networks import age_network
-from faceage.pretraining import vicreg
+from faceage.pretraining import simclr
 from faceage.sample.sample_files import sample_files
 from faceage.training.checkpoints import Checkpoint
 
@@ -25,10 +26,10 @@ PARTS = ["train"] * 21 + ["val"] * 3 + ["test"] * 3
 OUT = Path("own.safetensors")
 
 
-def write_faces(of_others=None) -> None:
+def write_faces(of_others: bytes | None = None) -> None:
     """Faces in three parts; `of_others`: what lies in the place of the files of val and test."""
     names = [f"{number:064x}" for number in range(len(PARTS))]
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             **{"face": name, "image": {"bytes": photo(n, (SIDE, SIDE)), "path": f"{n}.jpg"}},
             **{"age": 3 * n, "age_low": 3 * n, "age_high": 3 * n, "age_class": None},
@@ -55,7 +56,7 @@ def small(workspace):
 
 def run_pretrain(monkeypatch, *options: object, out: Path = OUT) -> dict[str, torch.Tensor]:
     """The weights that the script leaves."""
-    always = ("--epochs", 3, "--batch-size", 8, "--out", out)
+    always = ("--epochs", 2, "--batch-size", 8, "--out", out)
     monkeypatch.setattr(sys, "argv", ["pretrain.py", *map(str, (*always, *options))])
     pretrain.main()
     return load_file(out)
@@ -73,8 +74,8 @@ def test_the_file_is_what_weights_takes_and_says_how_it_was_made(small, monkeypa
     assert same(network.backbone.state_dict(), written)
     with safe_open(OUT, "pt") as file:
         about = file.metadata()
-    expected = {"method": "vicreg", "model": "test_resnet", "weights": "none", "faces": "21"}
-    expected |= {"epochs": "3", "img_size": "64", "synthetic": "True", "seed": "0"}
+    expected = {"method": "simclr", "model": "test_resnet", "weights": "none", "faces": "21"}
+    expected |= {"epochs": "2", "img_size": "64", "synthetic": "True", "seed": "0"}
     expected |= {"faces.parquet": sha256(tables.FACES), "split.csv": sha256(tables.SPLIT)}
     assert expected.items() <= about.items()
     assert f"loss {about['loss']}" in said
@@ -89,70 +90,47 @@ def test_faces_of_val_and_test_are_never_read(small, monkeypatch):
 def test_resume_equals_uninterrupted_bit_for_bit(small, monkeypatch):
     whole = run_pretrain(monkeypatch)
     OUT.unlink()
-    train_epoch = vicreg.Pretrainer.train_epoch
+    train_epoch = simclr.Pretrainer.train_epoch
     learned = []
 
-    def killed_in_the_third(self, number):
-        if number == 3 and 3 not in learned:
-            learned.append(3)
-            raise KeyboardInterrupt
+    def killed_in_the_second(self, number):
         learned.append(number)
+        if learned == [1, 2]:
+            raise KeyboardInterrupt
         return train_epoch(self, number)
 
-    monkeypatch.setattr(vicreg.Pretrainer, "train_epoch", killed_in_the_third)
+    monkeypatch.setattr(simclr.Pretrainer, "train_epoch", killed_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         run_pretrain(monkeypatch)
     assert not OUT.exists()
     assert same(whole, run_pretrain(monkeypatch))
-    assert learned == [1, 2, 3, 3]
+    assert learned == [1, 2, 2]
     assert not any(Path(".checkpoints").iterdir())
 
 
-def test_another_seed_or_rate_and_weights_to_start_from_end_elsewhere(small, monkeypatch):
+def test_it_starts_from_the_weights_that_it_is_given(small, monkeypatch):
     first = run_pretrain(monkeypatch)
-    assert not same(first, run_pretrain(monkeypatch, "--lr", 0.01))
-    edit_params({"weights": str(OUT)})
+    edit_params({"weights": str(OUT), "seed": 1})
     further = run_pretrain(monkeypatch, "--lr", 1e-12, out=Path("further.safetensors"))
     weight = "layer1.0.conv1.weight"
-    torch.testing.assert_close(further[weight], load_file(OUT)[weight], atol=1e-6, rtol=0)
-    edit_params({"seed": 1, "weights": "none"})
-    assert not same(first, run_pretrain(monkeypatch))
+    torch.testing.assert_close(further[weight], first[weight], atol=1e-6, rtol=0)
 
 
-def test_two_views_of_a_drawn_face_come_closer_and_faces_stay_apart(workspace):
+def test_views_of_drawn_faces_are_known_again(workspace):
     drawn = [next(sample_files(64, 64, 0, number))[1] for number in range(64)]
-    pixels = torch.stack([torch.from_numpy(images.square(images.decode(d), 32)) for d in drawn])
+    pixels = np.stack([images.square(images.decode(content), 32) for content in drawn])
     edit_params({"train.warmup_epochs": 0})
     settings = params.load(params.TrainParams).train.model_copy(
-        update={"epochs": 15, "batch_size": 32, "lr": 0.003}
+        update={"epochs": 30, "batch_size": 32, "lr": 0.002}
     )
-    plain = architecture()
     torch.manual_seed(0)
-    backbone, features = age_network.build_backbone(plain)
-    pretrainer = vicreg.Pretrainer(backbone, features, plain, settings, pixels, seed=0)
-    before = nearest_is_itself(pretrainer)
+    backbone, features = age_network.build_backbone(architecture())
+    pretrainer = simclr.Pretrainer(
+        backbone, features, architecture(), settings, torch.from_numpy(pixels), seed=0
+    )
     pretrainer.fit(Checkpoint("drawn"), None, lambda *_: None)
-    assert pretrainer.losses[-1] < 0.8 * pretrainer.losses[0]
-    assert nearest_is_itself(pretrainer) > before + 0.2
-
-
-def nearest_is_itself(pretrainer: vicreg.Pretrainer) -> float:
-    """Share of the faces whose view is nearest to another view of the same face."""
-    generator = torch.Generator().manual_seed(5)
-    network = pretrainer.network.eval()
-    shown = vicreg.to_input(pretrainer.pixels, 32, pretrainer.device)
-    with torch.no_grad():
-        one, other = (
-            network(
-                vicreg.normalise(vicreg.augment(shown, pretrainer.transforms, generator), *CODE)
-            )
-            for _ in range(2)
-        )
-    nearest = torch.cdist(one, other).argmin(dim=1)
-    return float((nearest == torch.arange(len(nearest))).float().mean())
-
-
-CODE = dataclasses.astuple(architecture())[2:4]  # mean and standard deviation
+    by_chance = math.log(2 * 32 - 1)
+    assert np.mean(pretrainer.losses[-5:]) < 0.8 * by_chance
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error(small, monkeypatch):
