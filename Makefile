@@ -3,6 +3,7 @@
 # make test-slow   the tests that take half an hour: networks of two dozen families through all of it
 # make test-faults   the tests that do damage by the hundred; writes benchmarks/faults.md
 # make bench UTKFACE=... WEIGHTS=...   how fast it is: benchmarks/speed.md
+# make lock   resolve what requirements*.txt bring along, after an edit of theirs
 # make fix    let ruff format and mend what it can
 
 PYTHON ?= python3
@@ -14,7 +15,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 WITHOUT_GIT := This is no git repository: experiments (dvc exp) and comparisons with commits need one. \
 	To have them: git init && git add --all && git commit -m start && make
 
-.PHONY: all install test test-slow test-faults bench fix git-or-not
+LOCKED := requirements.txt requirements-models.txt requirements-cluster.txt
+
+.PHONY: all install test test-slow test-faults bench fix lock git-or-not
 
 all: git-or-not
 	dvc repro
@@ -49,6 +52,15 @@ bench: install
 fix: install
 	ruff check --fix .
 	ruff format .
+
+# For every platform and Python 3.11 or newer. Versions stay where they fit; UPGRADE=--upgrade renews
+# them. What constrains the requirements is made here from them, so it does not constrain this.
+lock:
+	sed '/^-c /d' $(LOCKED) | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --default-index https://pypi.org/simple --custom-compile-command 'make lock' \
+		$(UPGRADE) --output-file requirements.lock -
+	{ echo '# The versions of requirements.lock, made with it: make lock'; \
+		sed -n 's/ \\$$//; /==/p' requirements.lock; } > constraints.txt
 
 install: $(VENV)/installed
 
