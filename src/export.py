@@ -1,8 +1,9 @@
-"""Write the model for other runtimes, and check that it says what it said.
+"""Write the model for other runtimes and other people, and check that it says what it said.
 
     python src/export.py --format onnx           export/model.onnx
     python src/export.py --format onnx --int8    and export/model_int8.onnx
     python src/export.py --format safetensors    export/model/, a model folder in half precision
+    python src/export.py --format hub --repo OWNER/NAME    the folder on the Hugging Face Hub
 
 Reads  models/; data/faces.parquet and data/split.csv, if there, to scale the 8 bits and to compare
        on 500 test faces
@@ -15,10 +16,13 @@ from pathlib import Path
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--format", choices=("onnx", "safetensors"), required=True)
+    parser.add_argument("--format", choices=("onnx", "safetensors", "hub"), required=True)
     parser.add_argument("--int8", action="store_true", help="also with convolutions in 8 bits")
     parser.add_argument("--model", type=Path, default=Path("models"), help="folder of a model")
     parser.add_argument("--out", type=Path, metavar="PATH", help="file, or folder of safetensors")
+    parser.add_argument(
+        "--repo", metavar="OWNER/NAME", help="repository of the Hub, made if needed"
+    )
     return parser.parse_args()
 
 
@@ -35,7 +39,7 @@ import torch
 
 from faceage.core import tables
 from faceage.core.script import UserError, run
-from faceage.inference import onnx_export, onnx_predictor
+from faceage.inference import hub, onnx_export, onnx_predictor
 from faceage.inference.onnx_predictor import OnnxPredictor
 from faceage.inference.predictions import Predictor
 from faceage.inference.torch_predictor import TorchPredictor
@@ -68,10 +72,19 @@ LIMITS = {
 def main() -> None:
     """Write what is asked for, and compare it with the model where there are faces."""
     asked = arguments()
-    if asked.format == "onnx":
+    if asked.format == "hub":
+        to_hub(asked.model, asked.repo)
+    elif asked.format == "onnx":
         to_onnx(asked.model, asked.out or onnx_predictor.FILE, asked.int8)
     else:
         to_half_precision(asked.model, asked.out or HALF)
+
+
+def to_hub(folder: Path, repo: str | None) -> None:
+    """Put a model folder, with a card, into a repository of the Hugging Face Hub."""
+    if repo is None:
+        raise UserError("--format hub needs --repo OWNER/NAME, where the model is to go")
+    print(f"wrote {hub.push(folder, repo)}")
 
 
 def to_half_precision(folder: Path, out: Path) -> None:
