@@ -1,5 +1,5 @@
 # make        install once, run the pipeline, print what came out
-# make test   install once, check style, types and workflows, run the tests
+# make test   install once, check style, types, workflows and Dockerfile, run the tests
 # make test-slow   the tests that take half an hour: networks of two dozen families through all of it
 # make test-faults   the tests that do damage by the hundred; writes benchmarks/faults.md
 # make bench UTKFACE=... WEIGHTS=...   how fast it is: benchmarks/speed.md
@@ -38,6 +38,7 @@ test: install
 	mypy
 	actionlint .github/workflows/*.yaml
 	zizmor --offline --quiet .github
+	hadolint Dockerfile
 	pytest
 
 test-slow: install

@@ -137,6 +137,6 @@ def _in_words(error: Exception, repo: str, endpoint: str) -> str:
         said = cause.server_message or "without a reason"
         return f"{endpoint} did not take the model for {repo} (HTTP {status}: {said})"
     return (
-        f"{endpoint} cannot be reached, or not for long enough ({type(cause).__name__}); run the same"
-        " command again when it can"
+        f"{endpoint} cannot be reached, or not for long enough ({type(cause).__name__}); run the"
+        " same command again when it can"
     )
