@@ -73,7 +73,7 @@ def card(folder: Path, repo: str) -> ModelCard:
             f" published; {saved_model.REEVALUATE}"
         )
     synthetic, test = about["synthetic"], evaluation["test"]
-    terms = {"license": "mit"} if synthetic else TERMS
+    terms: dict[str, Any] = {"license": "mit"} if synthetic else TERMS
     data = ModelCardData(
         **terms,
         library_name="faceage",
