@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from faceage.data.sources import Unreadable
 
 # Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
 CHUNK = 256
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Reasons for which nobody expected an image to be used.
 NOT_EXPECTED = (Reason.ABSENT, Reason.SET_ASIDE, Reason.COPY)
 
@@ -304,5 +306,6 @@ def _rejected(path: str, reason: Reason, detail: str = "") -> Rejected:
 
 
 def printable(text: str) -> str:
-    """File names may hold bytes that are not UTF-8; tables may not."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """File names may hold bytes that are not UTF-8, and ends of lines; tables may not."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return CONTROL.sub(lambda character: character[0].encode("unicode_escape").decode(), text)

@@ -114,9 +114,16 @@ def _below(folder: Path) -> Iterator[PhotoFile]:
     for entry in sorted(folder.iterdir()):
         if is_leftover(entry.name):
             continue
-        if entry.is_symlink() and not entry.resolve().is_relative_to(ground):
+        if entry.is_symlink() and not _leads_into(entry, ground):
             yield PhotoFile(entry, "a symbolic link that leads out of the folder")
         elif entry.is_dir() and not entry.is_symlink():
             yield from _below(entry)
         elif entry.suffix.lower() in SUFFIXES or (not entry.suffix and images.is_image(entry)):
             yield PhotoFile(entry)
+
+
+def _leads_into(link: Path, ground: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(ground)
+    except (OSError, RuntimeError):  # it leads to itself
+        return True  # and is no regular file, as reading it says
