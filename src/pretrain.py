@@ -10,9 +10,29 @@ epoch.
 """
 
 import argparse
+from pathlib import Path
+
+
+def arguments() -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=50, metavar="N", help="passes over the faces")
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="faces in a step")
+    parser.add_argument(
+        "--lr", type=float, default=0.001, metavar="LR", help="highest learning rate"
+    )
+    parser.add_argument("--img-size", type=int, metavar="PX", help="instead of train.img_size")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="instead of data/weights/MODEL.safetensors"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
 
 import pandas as pd
 import torch
@@ -25,7 +45,7 @@ from faceage.core.hashing import sha256
 from faceage.core.params import TrackingParams, TrainParams, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Train
-from faceage.networks import age_network, backbones, devices, faces
+from faceage.networks import age_network, devices, faces
 from faceage.networks.age_network import BackboneArchitecture
 from faceage.pretraining import simclr
 from faceage.training.checkpoints import Checkpoint, fingerprint
@@ -39,7 +59,7 @@ def main() -> None:
     params = load(TrainParams)
     params = params.model_copy(update={"train": overridden(params.train, asked)})
     settings = params.train
-    architecture = resolve(params.model, settings.img_size)
+    architecture = resolve(params.model, age_network.input_side(params.model, settings))
     out = asked.out or FOLDER / f"{architecture.model}.safetensors"
     if out.suffix != ".safetensors":
         raise UserError(f"--out: {out} is to be a file whose name ends in .safetensors")
@@ -51,11 +71,17 @@ def main() -> None:
     with tracking.open_run(
         load(TrackingParams).tracking, key, interrupted.get("run_id")
     ) as tracked:
-        torch.manual_seed(params.seed)
-        backbone, features = age_network.build_backbone(architecture, params.weights)
-        pixels = faces.decode(table, tables.image_bytes(table["face"]), faces.stored_side(table))
+        tracked.log_input("train", "training", table, tables.FACES)
         about = describe(params, architecture, table)
         tracked.log_params({"pretrain": about})
+        torch.manual_seed(params.seed)
+        backbone, features = age_network.build_backbone(architecture, params.weights)
+        pixels = faces.decode(
+            table,
+            tables.image_bytes(table["face"]),
+            faces.stored_side(table),
+            architecture.img_size,
+        )
         print(
             f"{architecture.model} from weights {params.weights}, at {architecture.img_size} px on"
             f" {device}, {len(table)} training faces"
@@ -76,17 +102,6 @@ def main() -> None:
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
 
 
-def arguments() -> argparse.Namespace:
-    """The options of the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=50, metavar="N", help="passes over the faces")
-    parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="faces in a step")
-    parser.add_argument("--lr", type=float, default=0.001, help="highest learning rate")
-    parser.add_argument("--img-size", type=int, metavar="PX", help="instead of train.img_size")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"{FOLDER}/MODEL.safetensors")
-    return parser.parse_args()
-
-
 def overridden(train: Train, asked: argparse.Namespace) -> Train:
     """The section `train` with what the command line says, held to the bounds of its keys."""
     given = {key: getattr(asked, key) for key in ("epochs", "batch_size", "lr")}
@@ -98,10 +113,9 @@ def overridden(train: Train, asked: argparse.Namespace) -> Train:
         raise UserError("; ".join(in_words(error, Train))) from None
 
 
-def resolve(model: str, img_size: int | None) -> BackboneArchitecture:
-    """The backbone at the side that `train` builds it for: its own where that is null."""
-    side = img_size or backbones.look_up(model).config.input_size[-1]
-    return replace(age_network.for_features(model, side), img_size=side)
+def resolve(model: str, img_size: int) -> BackboneArchitecture:
+    """The backbone for images of this side, built for it where it takes but one."""
+    return replace(age_network.for_features(model, img_size), img_size=img_size)
 
 
 def read_table(split: Path) -> pd.DataFrame:
