@@ -172,7 +172,7 @@ def test_one_experiment_begins_with_what_is_there_and_leaves_what_it_wrote(machi
     assert calls == [
         "remote|add|--quiet|--local|--force|--default|cloud|s3://bucket/faceage|",
         "fetch|--run-cache|",
-        "exp|run|--name|b0|-S|model=b0|-S|data.source=/my faces|",
+        "exp|run|--pull|--name|b0|-S|model=b0|-S|data.source=/my faces|",
         "push|--run-cache|",
     ]
 
@@ -191,8 +191,8 @@ def test_each_experiment_runs_on_one_of_the_machines(machine):
         place = {"SKYPILOT_NODE_RANK": str(rank), "SKYPILOT_NUM_NODES": "4"}
         code, calls = run("experiments", machine, EXPERIMENTS=experiments, **place)
         assert code == 0
-        ran.append([call.split("|")[3] for call in calls if call.startswith("exp|run")])
+        ran.append([call.split("|")[4] for call in calls if call.startswith("exp|run")])
     assert ran == [["a"], ["b"], ["c"], []]
     two = {"SKYPILOT_NODE_RANK": "0", "SKYPILOT_NUM_NODES": "2"}
     _, calls = run("experiments", machine, EXPERIMENTS=experiments, **two)
-    assert [call.split("|")[3] for call in calls if call.startswith("exp|run")] == ["a", "c"]
+    assert [call.split("|")[4] for call in calls if call.startswith("exp|run")] == ["a", "c"]
