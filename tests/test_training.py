@@ -263,7 +263,8 @@ def test_saved_models_come_back_the_same(workspace, members):
     model = age_network.Model(networks_)
     logits = forward.predict(model, part.pixels, torch.float32)
     weights = [network.state_dict() for network in networks_]
-    saved_model.save(weights, model.architecture, fitted, {"fingerprint": "abc"})
+    about = {"fingerprint": "abc", "training": settings.model_dump()}
+    saved_model.save(weights, model.architecture, fitted, about)
     loaded, target = saved_model.load()
     assert target == fitted
     assert torch.equal(forward.predict(loaded, part.pixels, torch.float32), logits)
@@ -357,6 +358,15 @@ def test_the_input_is_resized_and_scaled():
     batch = faces.to_input(pixels, 32, torch.device("cpu"))
     assert batch.shape == (2, 3, 32, 32)
     assert torch.allclose(batch, torch.ones_like(batch))
+
+
+def test_strided_convolutions_of_pixels_do_not_end_the_process():
+    """As they do in channels-last on some CPUs, from 128 px on: see age_network."""
+    resolved = age_network.for_features("fastvit_t8", 128)
+    backbone, _ = age_network.build_backbone(resolved)
+    images = torch.randn(8, 3, 128, 128).contiguous(memory_format=torch.channels_last)
+    backbone.train()(images).sum().backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
 def test_depthwise_convolutions_stay_in_float32_on_a_cpu():

@@ -162,8 +162,7 @@ def for_features(model: str, img_size: int) -> BackboneArchitecture:
 def build(architecture: Architecture, weights: str = "none") -> AgeNetwork:
     """Build one member: a backbone as `build_backbone` does, and a fresh head."""
     backbone, features = build_backbone(architecture, weights)
-    network = AgeNetwork(backbone, features, architecture)
-    return network.to(memory_format=torch.channels_last)
+    return AgeNetwork(backbone, features, architecture)
 
 
 def build_backbone(
@@ -198,7 +197,26 @@ def build_backbone(
     if weights != "none":
         source = architecture.source or name
         backbone = backbones.with_weights(name, source, weights, backbone, arguments)
-    return backbone.to(memory_format=torch.channels_last), features
+    backbone = backbone.to(memory_format=torch.channels_last)
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d) and _crashes_channels_last(module):
+            module.weight.data = module.weight.data.contiguous()
+            module.register_forward_pre_hook(_contiguous)
+    return backbone, features
+
+
+def _crashes_channels_last(convolution: nn.Conv2d) -> bool:
+    """Whether it is one of pixels with stride, such as MobileOne's stem has.
+
+    On CPUs with AVX-512 the backward pass of these ends the process (torch 2.14), unless image and
+    weights are contiguous.
+    """
+    of_pixels = convolution.in_channels == 3 and convolution.kernel_size == (1, 1)
+    return of_pixels and convolution.stride != (1, 1)
+
+
+def _contiguous(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+    return (inputs[0].contiguous(),)
 
 
 @contextmanager
