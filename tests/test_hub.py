@@ -87,6 +87,14 @@ def test_the_card_of_the_model_in_the_box_says_its_terms_and_its_errors():
     assert "\n\n\n" not in found.text
 
 
+def test_the_card_of_a_model_without_ages(model):
+    saved_model.save_evaluation("none", {}, {"n": 9, "accuracy": 0.75})
+    found = hub.card(model, REPO)
+    assert "the age class of one" in found.text
+    assert "| In the right class | 75.0% | |" in found.text
+    assert found.data.to_dict()["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.75
+
+
 def test_a_refused_token(server, model, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_another")
     with pytest.raises(UserError, match=r"refuses this token for somebody/faces \(HTTP 401\)"):
