@@ -143,6 +143,6 @@ def test_a_model_that_was_not_measured_or_is_not_whole_stays_here(server, model)
     with pytest.raises(UserError, match=r"has no evaluation\.json"):
         hub.push(model, REPO)
     (model / "model.safetensors").write_bytes(b"half")
-    with pytest.raises(UserError, match="no whole model"):
+    with pytest.raises(UserError, match="is damaged, or of another model"):
         hub.push(model, REPO)
     assert server.repositories == {}
