@@ -17,6 +17,21 @@ Writes sweeps/NAME/index.html and what each trial printed; the study to MLflow's
 import argparse
 from pathlib import Path
 
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("space", type=Path, metavar="SPACE", help="search space, as in sweeps/")
+    parser.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
+    parser.add_argument(
+        "-S", dest="given", action="append", default=[], metavar="KEY=VALUE", help="parameter"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments()  # --help and mistakes are answered before the imports below, which take seconds
+
 from filelock import FileLock, Timeout
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
@@ -32,13 +47,7 @@ from faceage.reporting import sweep_page
 
 def main() -> None:
     """Run trials until there are as many as asked for, then judge the best one."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("space", type=Path, metavar="SPACE", help="search space, as in sweeps/")
-    parser.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
-    parser.add_argument(
-        "-S", dest="given", action="append", default=[], metavar="KEY=VALUE", help="parameter"
-    )
-    asked = parser.parse_args()
+    asked = arguments()
     given = dict(overrides.pair(item) for item in asked.given)
     space = search_space.load(asked.space, given)
     folder = sweeps.FOLDER / asked.space.stem

@@ -257,12 +257,11 @@ def test_what_is_missing_or_of_another_model_is_a_clear_error(workspace, tmp_pat
     onnx_export.export(TorchPredictor(), onnx_predictor.FILE)
     evaluation = models / "evaluation.json"
     content = evaluation.read_text()
-    evaluation.write_text(content.replace('"coverage": 0.9', '"coverage": 0.8'))
+    small_model.rewrite(evaluation, lambda found: found | {"intervals": {}})
     with pytest.raises(UserError, match="older than the evaluation"):
         OnnxPredictor(folder=models)
     evaluation.write_text(content)
-    about = (models / "model.json").read_text()
-    (models / "model.json").write_text(about.replace('"none"', '"other"'))
+    small_model.rewrite(models / "model.json", lambda found: found | {"fingerprint": "other"})
     with pytest.raises(UserError, match="of another model"):
         OnnxPredictor(folder=models)
     onnx_predictor.FILE.write_bytes(b"not a graph")

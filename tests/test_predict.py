@@ -201,7 +201,7 @@ def test_a_distribution_comes_with_the_age(album):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("model.safetensors", b"cut", "holds no whole model"),
+        ("model.safetensors", b"cut", "damaged"),
         ("model.json", b"{", "damaged"),
         ("evaluation.json", b"[]", "damaged"),
         ("evaluation.json", b'{"fingerprint": "other"}', "of another model"),
@@ -224,9 +224,12 @@ def test_a_damaged_model_is_a_clear_error(album, monkeypatch, capsys, file, cont
 )
 def test_what_a_model_does_not_say_is_a_clear_error(album, file, key, value):
     path = album / "models" / file
-    content = json.loads(path.read_text())
-    content.pop(key)
-    path.write_text(json.dumps(content | ({} if value is None else {key: value})))
+
+    def without(content: dict) -> dict:
+        content.pop(key)
+        return content | ({} if value is None else {key: value})
+
+    small_model.rewrite(path, without)
     with pytest.raises(UserError, match="says too little to predict with"):
         TorchPredictor()
 

@@ -74,7 +74,7 @@ def test_without_metrics_says_what_to_do(metrics):
 
 def test_damaged_metrics_say_what_to_do(metrics):
     metrics.write_text('{"test": ')
-    with pytest.raises(UserError, match="damaged: `dvc repro`"):
+    with pytest.raises(UserError, match=r"damaged: `rm -r reports/metrics\.json && dvc repro`"):
         summary.main()
 
 

@@ -37,10 +37,25 @@ class Ended:
         command = [sys.executable, str(ROOT / "src" / f"{name}.py"), *options]
         with Path(f"{name}.out").open("w+b") as out, Path(f"{name}.err").open("w+b") as err:
             process = subprocess.Popen(command, stdout=out, stderr=err, env=ENVIRONMENT)
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = self.status = os.waitstatus_to_exitcode(status)
+            self.memory = 0
+            while process.poll() is None:
+                self.memory = max(self.memory, peak(process.pid))
+                time.sleep(0.05)
+        self.status = process.returncode
         self.out, self.err = (Path(f"{name}.{end}").read_bytes().decode() for end in ("out", "err"))
-        self.memory = usage.ru_maxrss * 1024
+
+
+def peak(pid: int) -> int:
+    """Most memory that a process has held, in bytes; 0 where it has ended.
+
+    What wait4 says of a child begins with the memory of the process that it was forked from.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 def ingested(workspace: Path, count: int, seed: int) -> tuple[Counter[str], int]:
@@ -104,12 +119,12 @@ def served(workspace: Path, count: int, seed: int) -> tuple[Counter[str], int]:
                 assert answer.json()["detail"], kind
             statuses[f"status {answer.status_code}"] += 1
         assert session.get(f"{address}/health", timeout=10).status_code == 200
+        memory = peak(process.pid)
         process.send_signal(signal.SIGINT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process.wait()
     assert process.returncode == 0
     assert "Traceback" not in Path("serve.err").read_text()
-    return statuses, usage.ru_maxrss * 1024
+    return statuses, memory
 
 
 THROUGH = {"ingest": ingested, "predict": predicted, "server": served}

@@ -9,13 +9,13 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from pandas.errors import EmptyDataError, ParserError
+from typing import TYPE_CHECKING, Any
 
 from faceage.core import hashing, repository
 from faceage.core.script import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # DVC sets it for the commands of stages, whose inputs it has found to be those of dvc.lock.
 BY_DVC = "DVC_STAGE"
@@ -63,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+def read_csv(path: Path, **options: Any) -> "pd.DataFrame":
     """A table that a stage wrote; `options` are those of pandas.
 
     Raises
@@ -71,6 +71,9 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
     UserError
         If it is damaged.
     """
+    import pandas as pd  # noqa: PLC0415 (slow to load)
+    from pandas.errors import EmptyDataError, ParserError  # noqa: PLC0415
+
     check(path)
     try:
         table = pd.read_csv(path, **options)

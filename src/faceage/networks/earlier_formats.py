@@ -14,12 +14,13 @@ def in_present_words(content: dict[str, Any]) -> dict[str, Any]:
     KeyError, TypeError, AttributeError
         If it is none.
     """
-    training = content["training"]
-    training = training | {"groupings": _renamed(training["groupings"], GROUPINGS)}
+    training = dict(content.get("training", {}))
+    if "groupings" in training:
+        training["groupings"] = _renamed(training["groupings"], GROUPINGS)
     return content | {
         "architecture": _renamed(content["architecture"], ARCHITECTURE),
         "target": _target(content["target"], training),
-        "training": training,
+        **({"training": training} if training else {}),
     }
 
 
