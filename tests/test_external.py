@@ -169,9 +169,8 @@ def model_and_faces(workspace, monkeypatch) -> Path:
     edit_params({"data.source": "home", "evaluate.bootstrap": 100, "tracking": False})
     ingest.main()
     small_model.write()
-    path = Path("models/model.json")
-    about = json.loads(path.read_text())
-    path.write_text(json.dumps(about | {"data": {"faces.parquet": sha256(tables.FACES)}}))
+    data = {"faces.parquet": sha256(tables.FACES)}
+    small_model.rewrite(Path("models/model.json"), lambda about: about | {"data": data})
     lines = ["file,age_band,gender"]
     for number in range(14):
         (there / f"{number}.jpg").write_bytes(photo(100 + number if number < 12 else number - 12))

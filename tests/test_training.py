@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import timm
 import torch
 from conftest import edit_params, photo
 
@@ -365,6 +366,9 @@ def test_strided_convolutions_of_pixels_do_not_end_the_process():
     resolved = age_network.for_features("fastvit_t8", 128)
     backbone, _ = age_network.build_backbone(resolved)
     images = torch.randn(8, 3, 128, 128).contiguous(memory_format=torch.channels_last)
+    plain = timm.create_model("fastvit_t8", num_classes=0).eval()
+    plain.load_state_dict(backbone.state_dict())
+    assert torch.allclose(backbone.eval()(images), plain(images), atol=1e-5)
     backbone.train()(images).sum().backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
 

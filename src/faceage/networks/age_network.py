@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import timm
@@ -199,24 +200,24 @@ def build_backbone(
         backbone = backbones.with_weights(name, source, weights, backbone, arguments)
     backbone = backbone.to(memory_format=torch.channels_last)
     for module in backbone.modules():
-        if isinstance(module, nn.Conv2d) and _crashes_channels_last(module):
-            module.weight.data = module.weight.data.contiguous()
-            module.register_forward_pre_hook(_contiguous)
+        if isinstance(module, nn.Conv2d) and _takes_every_other_pixel(module):
+            module.register_forward_pre_hook(partial(_strided, stride=module.stride))
+            module.stride = (1, 1)
     return backbone, features
 
 
-def _crashes_channels_last(convolution: nn.Conv2d) -> bool:
-    """Whether it is one of pixels with stride, such as MobileOne's stem has.
+def _takes_every_other_pixel(convolution: nn.Conv2d) -> bool:
+    """Whether it is a strided 1x1 convolution of pixels, such as FastViT's stem has.
 
-    On CPUs with AVX-512 the backward pass of these ends the process (torch 2.14), unless image and
-    weights are contiguous.
+    On CPUs with AVX-512 its backward pass in channels-last ends the process (torch 2.14), so these
+    pixels are taken before it, which comes to the same.
     """
     of_pixels = convolution.in_channels == 3 and convolution.kernel_size == (1, 1)
-    return of_pixels and convolution.stride != (1, 1)
+    return of_pixels and convolution.stride != (1, 1) and convolution.padding == (0, 0)
 
 
-def _contiguous(_module: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (inputs[0].contiguous(),)
+def _strided(_module: nn.Module, inputs: tuple[Tensor], stride: tuple[int, int]) -> tuple[Tensor]:
+    return (inputs[0][:, :, :: stride[0], :: stride[1]],)
 
 
 @contextmanager
