@@ -1,8 +1,10 @@
 """benchmarks/faults.json and faults.md: what `make test-faults` tried, and what came of it."""
 
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from conftest import ROOT
@@ -31,7 +33,7 @@ def write(title: str, found: Mapping[str, Counter[str]], remarks: str = "") -> N
     ----------
     remarks : a sentence with what else was measured
     """
-    with FileLock(RESULTS.with_suffix(".lock")):
+    with FileLock(Path(tempfile.gettempdir()) / "faceage-faults.lock"):
         kinds: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         rows = {what: dict(sorted(outcomes.items())) for what, outcomes in sorted(found.items())}
         kinds[title] = {"remarks": remarks, "faults": rows}

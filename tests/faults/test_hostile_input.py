@@ -76,7 +76,7 @@ def ingested(workspace: Path, count: int, seed: int) -> tuple[Counter[str], int]
     expected = Counter(printable(name) for name in names if not is_leftover(name))
     assert accounted == expected, "each once"
     assert not Path("x").exists()
-    return Counter({"kept": len(kept), **rejected["reason"].value_counts()}), ended.memory
+    return Counter({"kept": len(kept), **rejected["reason"].value_counts().to_dict()}), ended.memory
 
 
 def predicted(workspace: Path, count: int, seed: int) -> tuple[Counter[str], int]:
