@@ -113,6 +113,12 @@ def served(workspace: Path, count: int, seed: int) -> tuple[Counter[str], int]:
     with server(model) as (address, process), requests.Session() as session:
         for number, (kind, content) in enumerate(hostile.contents(count, seed)):
             path = "saliency" if number % 10 == 9 else "predict"
+            assert process.poll() is None, (
+                kind,
+                number,
+                process.returncode,
+                Path("serve.err").read_text()[-2000:],
+            )
             answer = session.post(f"{address}/v1/{path}", data=content, timeout=120)
             assert answer.status_code in (200, 413, 422), (kind, answer.status_code)
             if answer.status_code != 200:
