@@ -216,7 +216,7 @@ def _takes_every_other_pixel(convolution: nn.Conv2d) -> bool:
     return of_pixels and convolution.stride != (1, 1) and convolution.padding == (0, 0)
 
 
-def _strided(_module: nn.Module, inputs: tuple[Tensor], stride: tuple[int, int]) -> tuple[Tensor]:
+def _strided(_module: nn.Module, inputs: tuple[Tensor], stride: tuple[int, ...]) -> tuple[Tensor]:
     return (inputs[0][:, :, :: stride[0], :: stride[1]],)
 
 
