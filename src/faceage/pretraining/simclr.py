@@ -24,7 +24,13 @@ from faceage.networks import devices
 from faceage.networks.age_network import BackboneArchitecture
 from faceage.networks.faces import normalise, to_input
 from faceage.training.checkpoints import Checkpoint
-from faceage.training.optimizers import after_epoch, before_step, make_optimizer, make_scheduler
+from faceage.training.optimizers import (
+    after_epoch,
+    before_step,
+    learn,
+    make_optimizer,
+    make_scheduler,
+)
 from faceage.training.transforms import augment, make_transforms
 
 WIDTH = 128  # of the projection, as in the paper
@@ -130,11 +136,7 @@ class Pretrainer:
         with devices.training_arithmetic(self.dtype, self.device):
             projected = self.network(inputs)
         loss = self.loss(*projected.float().chunk(2))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_grad)
-        self.optimizer.step()
-        return float(loss.detach())
+        return learn(loss, self.optimizer, self.network, self.settings.clip_grad)
 
     def _state(self) -> dict[str, Any]:
         return {

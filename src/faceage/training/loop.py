@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from timm.utils import ModelEmaV3
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from faceage.core.progress import bar
 from faceage.core.script import UserError
@@ -26,7 +26,13 @@ from faceage.networks.losses import rarity
 from faceage.networks.target import Labels, Target, distance_to
 from faceage.training.checkpoints import Checkpoint
 from faceage.training.mixing import mix, mixed_loss
-from faceage.training.optimizers import after_epoch, before_step, make_optimizer, make_scheduler
+from faceage.training.optimizers import (
+    after_epoch,
+    before_step,
+    learn,
+    make_optimizer,
+    make_scheduler,
+)
 from faceage.training.phases import freeze, set_training
 from faceage.training.transforms import augment, make_transforms
 
@@ -212,14 +218,13 @@ class Trainer:
         total, faces = 0.0, 0
         rows_of_steps = batches(self._order(generator), self.settings.batch_size)
         progress = bar(rows_of_steps, f"epoch {number}", "step")
-        before = (of_phase - 1) * self.steps
-        for step, rows in enumerate(progress, start=1):
-            before_step(self.scheduler, before + step - 1)
+        for step, rows in enumerate(progress, start=(of_phase - 1) * self.steps):
+            before_step(self.scheduler, step)
             loss = self.step(rows, generator)
             if not math.isfinite(loss) or loss > self._largest_loss():
-                raise Diverged(self._where(loss, rows, number, step))
+                raise Diverged(self._where(loss, rows, number, step % self.steps + 1))
             total += loss * len(rows)
-            self.average.update(self.module, step=before + step - 1)
+            self.average.update(self.module, step=step)
             faces += len(rows)
             progress.set_postfix(loss=f"{total / faces:.4f}", refresh=False)
         return total / faces
@@ -247,11 +252,7 @@ class Trainer:
         if partner is not None:
             each = mixed_loss(losses, encoded, partner, share)
         loss = (each * self.weights[rows].to(self.device)).mean()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip_grad)
-        self.optimizer.step()
-        return float(loss.detach())
+        return learn(loss, self.optimizer, self.module, self.settings.clip_grad)
 
     def _largest_loss(self) -> float:
         return LARGEST_LOSS * self.history[0].train_loss if self.history else math.inf

@@ -5,7 +5,7 @@ from typing import Any
 
 from timm.optim import create_optimizer_v2, list_optimizers, param_groups_layer_decay
 from timm.scheduler import create_scheduler_v2
-from torch import nn, optim
+from torch import Tensor, nn, optim
 
 from faceage.core.script import UserError
 from faceage.core.settings import Scheduler, Train
@@ -82,6 +82,15 @@ def before_step(scheduler: Any, done: int) -> None:
     """Set the rate for the step after `done` steps of the phase, which timm's schedulers do."""
     if not isinstance(scheduler, optim.lr_scheduler.LRScheduler):
         scheduler.step_update(done)
+
+
+def learn(loss: Tensor, optimizer: optim.Optimizer, module: nn.Module, clip_grad: float) -> float:
+    """Take a step down the gradient of the loss, its norm clipped; return the loss."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(module.parameters(), clip_grad)
+    optimizer.step()
+    return float(loss.detach())
 
 
 def after_epoch(scheduler: Any, val_loss: float) -> None:
