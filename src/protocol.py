@@ -70,8 +70,9 @@ def measure(name: str, recipe: str, given: list[str], jobs: int = 1) -> None:
     key = protocols.key(name, recipe, folds)
     earlier = protocols.kept(folds, json.loads(RESULTS.read_text()).get(key, {}))
     to_run = [fold for fold in folds if fold.seed not in earlier]
-    overrides.refuse_others({fold.name: fold.params for fold in to_run}, queue.finished())
-    there = len(earlier) + sum(fold.name in queue.finished() for fold in to_run)
+    finished = queue.finished()
+    overrides.refuse_others({fold.name: fold.params for fold in to_run}, finished)
+    there = len(earlier) + sum(fold.name in finished for fold in to_run)
     print(f"{name}: {there} of {len(folds)} folds are there; `dvc queue status`", flush=True)
     for done in queue.work_off({fold.name: fold.command for fold in to_run}, jobs):
         print(f"{done} has finished", flush=True)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -68,8 +69,7 @@ def postgresql(folder: Path) -> Iterator[str]:
     if os.geteuid() == 0:  # as which PostgreSQL refuses to run
         user = "nobody"
         nobody = pwd.getpwnam(user)
-        folder = Path(f"/tmp/postgresql-{os.getpid()}")
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     port, data = free_port(), folder / "cluster"
 

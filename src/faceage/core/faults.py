@@ -49,6 +49,13 @@ def in_words(error: ValidationError, section: type[BaseModel], at: str = "") -> 
     ]
 
 
+def first_in_words(error: ValidationError) -> str:
+    """The first fault of a file that is not params.yaml."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    return f"{key or 'the file'}: {first['msg']}"
+
+
 def old_groupings(groupings: Iterable[str]) -> list[str]:
     """A clause for each grouping that stands there under its earlier name."""
     keys = [f"groupings.{name}" for name in groupings]

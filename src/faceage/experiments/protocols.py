@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from faceage import tracking
 from faceage.core import repository
 from faceage.core.dotted import flatten
+from faceage.core.faults import first_in_words
 from faceage.core.script import UserError
 from faceage.core.settings import Params, Section
 from faceage.experiments import overrides, recipes
@@ -87,9 +88,7 @@ def load(name: str) -> Protocol:
     try:
         return Protocol.model_validate(yaml.safe_load(path.read_text()))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {key or 'the file'}: {first['msg']}") from None
+        raise UserError(f"{path}: {first_in_words(error)}") from None
 
 
 def folds(name: str, recipe: str, given: Sequence[str]) -> list[Fold]:
@@ -163,11 +162,10 @@ def measured(
     params = folds[0].params
     new = {fold.seed: _row(fold, commits[fold.name]) for fold in folds if fold.name in commits}
     rows = [(earlier | new)[seed] for seed in sorted(earlier | new)]
-    files = {key: Path(_flat(params)[key]).name for key in load(name).required}
     return {
         "protocol": name,
         "recipe": recipe,
-        "files": files,
+        "files": _files(name, params),
         "model": params.model,
         "pretraining": {"imagenet": "ImageNet"}.get(params.weights, Path(params.weights).name),
         "img_size": params.train.img_size,
@@ -188,8 +186,13 @@ def mean_and_sd(values: Sequence[float]) -> dict[str, float | None]:
 
 def key(name: str, recipe: str, folds: Sequence[Fold]) -> str:
     """What an entry of benchmarks/protocols.json is found by: protocol, its files, recipe."""
-    values = _flat(folds[0].params)
-    return "/".join([name, *(Path(values[given]).name for given in load(name).required), recipe])
+    return "/".join([name, *_files(name, folds[0].params).values(), recipe])
+
+
+def _files(name: str, params: Params) -> dict[str, str]:
+    """Names of the files that the protocol has to be given, by key."""
+    values = _flat(params)
+    return {key: Path(values[key]).name for key in load(name).required}
 
 
 def _row(fold: Fold, commit: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import yaml
 from optuna.trial import BaseTrial
 from pydantic import Field, ValidationError, model_validator
 
+from faceage.core.faults import first_in_words
 from faceage.core.script import UserError
 from faceage.core.settings import Section
 from faceage.experiments import overrides, recipes
@@ -97,9 +98,7 @@ def load(path: Path, given: dict[str, str]) -> Space:
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {key or 'the file'}: {first['msg']}") from None
+        raise UserError(f"{path}: {first_in_words(error)}") from None
     for key, asked in space.parameters.items():
         if key in given:
             raise UserError(f"{key} is tried by {path}, and cannot be given with -S too")

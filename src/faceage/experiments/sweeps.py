@@ -25,7 +25,6 @@ from faceage.experiments.search_space import Space
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 FOLDER = Path("sweeps")
-HISTORY = Path("reports/history.csv")
 # Trials that no other is measured against before it is stopped, and epochs that each one gets.
 UNPRUNED_TRIALS, UNPRUNED_EPOCHS = 5, 2
 FAILURES = 3  # in a row after which it is no use going on
@@ -130,7 +129,7 @@ def run_next(sweep: Sweep) -> FrozenTrial:
         )
     commit = queue.finished().get(name)
     if commit:
-        history = pd.read_csv(io.StringIO(repository.content_at(commit, HISTORY)))
+        history = pd.read_csv(io.StringIO(repository.content_at(commit, trial_process.HISTORY)))
         _report(trial, history, params)
         sweep.study.tell(trial, value(history, params))
     elif trial.user_attrs.get("pruned"):

@@ -166,14 +166,7 @@ def continue_run(enabled: bool, fingerprint: str) -> Iterator[Run]:
         yield Run(None)
         return
     _connect()
-    with _reported():
-        runs = mlflow.search_runs(
-            experiment_names=[EXPERIMENT],
-            filter_string=f"tags.{FINGERPRINT} = '{fingerprint}'",
-            max_results=1,
-            output_format="list",
-        )
-    with open_run(enabled, fingerprint, runs[0].info.run_id if runs else None) as run:
+    with open_run(enabled, fingerprint, _latest(f"tags.{FINGERPRINT} = '{fingerprint}'")) as run:
         yield run
 
 
@@ -183,15 +176,10 @@ def minutes_of_training(name: str) -> float | None:
     There is none where tracking was off, and where DVC had the model in its run cache.
     """
     _connect()
-    runs = mlflow.search_runs(
-        experiment_names=[EXPERIMENT],
-        filter_string=f"run_name = '{name}'",
-        max_results=1,
-        output_format="list",
-    )
-    if not runs:
+    run_id = _latest(f"run_name = '{name}'")
+    if not run_id:
         return None
-    epochs = mlflow.MlflowClient().get_metric_history(runs[0].info.run_id, "seconds")
+    epochs = mlflow.MlflowClient().get_metric_history(run_id, "seconds")
     return sum(epoch.value for epoch in epochs) / 60
 
 
@@ -214,6 +202,18 @@ def _uri() -> str:
 
 def _local() -> str:
     return f"sqlite:///{repository.root()}/mlflow.db"
+
+
+def _latest(condition: str) -> str | None:
+    """Id of the latest run that meets a condition in MLflow's grammar; None if there is none."""
+    with _reported():
+        runs = mlflow.search_runs(
+            experiment_names=[EXPERIMENT],
+            filter_string=condition,
+            max_results=1,
+            output_format="list",
+        )
+    return str(runs[0].info.run_id) if runs else None
 
 
 def _connect() -> None:
