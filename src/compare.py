@@ -12,7 +12,7 @@ import argparse
 
 from faceage.core.params import EvaluateParams, load
 from faceage.core.script import run
-from faceage.evaluation.comparison import compare
+from faceage.evaluation.comparison import compare_by
 from faceage.experiments import runs
 from faceage.reporting.comparison_text import markdown
 
@@ -26,15 +26,8 @@ def main() -> None:
     parser.add_argument("b", metavar="B", help="new run, likewise")
     asked = parser.parse_args()
     params = load(EvaluateParams)
-    settings = params.evaluate
     a, b = runs.find(asked.a), runs.find(asked.b)
-    comparison = compare(
-        a.predictions,
-        b.predictions,
-        count=settings.bootstrap,
-        seed=params.seed,
-        smallest=settings.min_subgroup,
-    )
+    comparison = compare_by(params, a.predictions, b.predictions)
     print(markdown(a.label, b.label, comparison))
 
 

@@ -15,7 +15,7 @@ import argparse
 
 from faceage.core.params import EvaluateParams, load
 from faceage.core.script import UserError, run
-from faceage.evaluation.comparison import Comparison, compare
+from faceage.evaluation.comparison import Comparison, compare_by
 from faceage.experiments import trees
 from faceage.experiments.trees import Tree
 from faceage.reporting.pull_request import comment
@@ -54,13 +54,7 @@ def _compared(base: Tree, head: Tree) -> Comparison | str:
     """The paired comparison, or why there is none: other faces, classes, no run yet."""
     params = load(EvaluateParams)
     try:
-        return compare(
-            base.predictions(),
-            head.predictions(),
-            count=params.evaluate.bootstrap,
-            seed=params.seed,
-            smallest=params.evaluate.min_subgroup,
-        )
+        return compare_by(params, base.predictions(), head.predictions())
     except UserError as error:
         return str(error)
 

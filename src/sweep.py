@@ -39,7 +39,7 @@ from optuna.trial import FrozenTrial, TrialState
 from faceage.core.outputs import atomic_write
 from faceage.core.params import EvaluateParams, load
 from faceage.core.script import UserError, run
-from faceage.evaluation.comparison import Comparison, compare
+from faceage.evaluation.comparison import Comparison, compare_by
 from faceage.experiments import overrides, runs, search_space, sweeps
 from faceage.experiments.sweeps import Sweep
 from faceage.reporting import sweep_page
@@ -84,13 +84,7 @@ def search(sweep: Sweep, trials: int, params: EvaluateParams) -> None:
 def judge(sweep: Sweep, params: EvaluateParams) -> Comparison:
     """Compare the best trial with the parameters as they are, on the test faces of both."""
     a, b = (runs.find(name) for name in (sweep.base, sweep.experiment(sweep.study.best_trial)))
-    return compare(
-        a.predictions,
-        b.predictions,
-        count=params.evaluate.bootstrap,
-        seed=params.seed,
-        smallest=params.evaluate.min_subgroup,
-    )
+    return compare_by(params, a.predictions, b.predictions)
 
 
 def write_page(sweep: Sweep, comparison: Comparison | None) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from faceage.core.params import EvaluateParams
 from faceage.core.script import UserError
 from faceage.evaluation.age_bins import decade_names
 from faceage.evaluation.bootstrap import Resamples, interval
@@ -69,6 +70,12 @@ class Comparison:
     conflicting: int
     relabelled: int
     clustered: bool
+
+
+def compare_by(params: EvaluateParams, a: pd.DataFrame, b: pd.DataFrame) -> Comparison:
+    """`compare`, with the resamples, the seed and the smallest subgroup of params.yaml."""
+    settings = params.evaluate
+    return compare(a, b, count=settings.bootstrap, seed=params.seed, smallest=settings.min_subgroup)
 
 
 def compare(
