@@ -3,7 +3,8 @@
     python benchmarks/few_steps.py STEPS [--mapped]
 
 Runs where params.yaml, data/faces.parquet and data/split.csv are. The faces are all of them,
-decoded as ever; an epoch ends after so many steps, with its validation. With 1 step all ends there.
+decoded as ever; an epoch ends after so many steps, with its validation, and all after two epochs,
+or with 1 step after that.
 --mapped: the pixels go into a file, as they do where they take more than half of the free memory.
 Prints a JSON object: seconds from the start of the process to the end of the first step; the
 largest resident memory in GB, and of it what is no file's, which cannot be put aside.
@@ -11,7 +12,6 @@ largest resident memory in GB, and of it what is no file's, which cannot be put 
 
 import argparse
 import json
-import resource
 import sys
 import threading
 import time
@@ -22,12 +22,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 import psutil
+from with_peak import peak
 
 import train
 from faceage.core.script import run
 from faceage.networks import faces
 from faceage.training import loop
+from faceage.training.checkpoints import Checkpoint
 
+EPOCHS = 2
 PAUSE = 0.02  # seconds between two looks at the memory
 
 
@@ -46,7 +49,7 @@ def main() -> None:
     found: dict[str, Any] = {"anonymous": 0.0}
     threading.Thread(target=watch, args=(found,), daemon=True).start()
 
-    every, step = loop.batches, loop.Trainer.step
+    every, step, epoch = loop.batches, loop.Trainer.step, loop.Trainer.train_epoch
 
     def first_of(*arguments: Any) -> Any:
         return every(*arguments)[: asked.steps]
@@ -58,12 +61,22 @@ def main() -> None:
             raise Done
         return loss
 
+    def one_of_few(trainer: loop.Trainer, number: int, of_phase: int) -> float:
+        if number > EPOCHS:
+            raise Done
+        return epoch(trainer, number, of_phase)
+
+    def nothing(_: Checkpoint) -> None:
+        """No training was interrupted: those that end here are not gone on with."""
+
     sys.argv = sys.argv[:1]
     setattr(loop, "batches", first_of)  # noqa: B010 (mypy allows no other way)
     setattr(loop.Trainer, "step", timed_step)  # noqa: B010
+    setattr(loop.Trainer, "train_epoch", one_of_few)  # noqa: B010
+    setattr(Checkpoint, "load", nothing)  # noqa: B010
     with suppress(Done):
         train.main()
-    found["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    found["peak"] = peak()
     print(json.dumps(found))
 
 

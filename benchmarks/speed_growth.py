@@ -6,11 +6,8 @@ what they were made from, with other time stamps, written as JPEG anew.
 
 import io
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -18,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
-from speed_work import ROOT, Found, Work, write_params
+from speed_work import ROOT, Found, Work, run, write_params
 
 from faceage.core import images
 from faceage.core.threads import in_threads
@@ -26,20 +23,6 @@ from faceage.data.sources import Source, open_source
 
 TIMES = (1, 4, 16)
 STAMP = re.compile(r"_(19|20)(\d\d)(\d{4})")
-SEARCH = """
-import json, sys, time
-from pathlib import Path
-sys.path.insert(0, {src!r})
-import numpy as np
-from pyarrow import feather
-from faceage.data import duplicates
-(cached,) = Path(".ingest").glob("*.feather")
-prints = feather.read_table(cached, columns=["fingerprint"]).column(0).drop_null().to_pylist()
-prints = np.stack([np.frombuffer(p, np.uint8).reshape(duplicates.SIDE, -1) for p in prints])
-start = time.perf_counter()
-pairs = duplicates.near_pairs(prints, 0.98)
-print(json.dumps({{"images": len(prints), "pairs": len(pairs), "s": time.perf_counter() - start}}))
-"""
 
 
 def growth(work: Work, times: tuple[int, ...] = TIMES) -> Found:
@@ -52,12 +35,10 @@ def growth(work: Work, times: tuple[int, ...] = TIMES) -> Found:
             write_params(folder, {"data": {"source": str(archive)}})
             row: Found = {}
             for stage in ("ingest", "split"):
-                script = str(ROOT / f"src/{stage}.py")
-                row[stage], _ = measured(folder, [sys.executable, script])
-            code = SEARCH.format(src=str(ROOT / "src"))
-            row["search"], printed = measured(folder, [sys.executable, "-c", code])
-            searched = json.loads(printed)
-            row["search"]["seconds"] = searched.pop("s")
+                row[stage], _ = measured(folder, f"src/{stage}.py")
+            row["search"], printed = measured(folder, "benchmarks/near_search.py")
+            searched = json.loads(printed[-1])
+            row["search"]["seconds"] = searched.pop("seconds")
             found[f"{count}"] = row | searched
     first = found[f"{times[0]}"]
     for row in found.values():
@@ -67,20 +48,11 @@ def growth(work: Work, times: tuple[int, ...] = TIMES) -> Found:
     return found
 
 
-def measured(folder: Path, command: list[str]) -> tuple[dict[str, float], str]:
-    """Seconds and largest memory, in GB, of a process in the folder; and what it printed."""
-    environment = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
+def measured(folder: Path, script: str) -> tuple[dict[str, float], list[str]]:
+    """Seconds and largest memory, in GB, of a script in the folder; and the lines it printed."""
     start = time.perf_counter()
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        printed = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert not process.returncode, command
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak": used.ru_maxrss * 1024 / 1e9}, printed
+    *printed, peak = run(folder, "benchmarks/with_peak.py", str(ROOT / script)).stdout.splitlines()
+    return {"seconds": time.perf_counter() - start, "peak": float(peak)}, printed
 
 
 def multiplied(utkface: Path, count: int, folder: Path) -> Path:
