@@ -8,6 +8,7 @@ the code or the library that decodes has changed. Without it the results are the
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ SCHEMA = pa.schema(
         ("near", pa.list_(pa.string())),  # contents of near-duplicates that come after this one
     ]
 )
+BATCH = 1024  # rows written at once, which bounds the memory
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,15 @@ def save(data: Data, cache: IngestCache, earlier: IngestCache) -> None:
     partners: dict[str, list[str]] = {}
     for first, second in cache.near:
         partners.setdefault(first, []).append(second)
-    rows = [
+    rows = (
         _row(content, seen) | {"near": sorted(partners.get(content, []))}
         for content, seen in cache.records.items()
-    ]
+    )
     schema = SCHEMA.with_metadata({b"code": _code(data), b"near_duplicate": _threshold(data)})
     with atomic_write(_place(data)) as part:
-        feather.write_feather(pa.Table.from_pylist(rows, schema), part, "uncompressed")
+        with pa.ipc.new_file(str(part), schema) as writer:
+            while batch := list(islice(rows, BATCH)):
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
         sealed.seal(part)
 
 
