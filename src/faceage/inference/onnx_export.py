@@ -62,7 +62,7 @@ class Graph(nn.Module):
         and where the target has one the distribution over whole years (n, k).
         """
         images = resize(pixels.permute(0, 3, 1, 2).float(), self.resize) / 255
-        logits = self.model((images - self.mean) / self.std)
+        logits = self._logits((images - self.mean) / self.std)
         age = self.target.age(logits)
         half_width = self.half_widths[_bin(age, self.interval_starts)]
         learned = self.target.classes(logits)
@@ -70,6 +70,15 @@ class Graph(nn.Module):
         predicted = age, (age - half_width).clamp(min=0), age + half_width, age_group
         found = self.target.distribution(logits)
         return (*predicted, found[1]) if found else predicted
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """As `Model` has them, with the mirror images in the same batch.
+
+        One after the other each network would be in the graph twice, in 8 bits with its weights.
+        """
+        views = [images, images.flip(-1)] if self.model.architecture.hflip_tta else [images]
+        logits = torch.stack([member(torch.cat(views)) for member in self.model.members])
+        return logits.unflatten(1, (len(views), -1)).mean(dim=(0, 1))
 
 
 def interpolation(side: int, img_size: int) -> Tensor:
