@@ -87,6 +87,7 @@ def test_options_are_those_of_the_recipe_the_protocol_and_the_command_in_this_or
     fold = protocols.folds("all-ages-5", "faceage", given)[2]
     assert fold.name == "all-ages-5-faceage-seed-2"
     assert fold.command[:6] == ["dvc", "exp", "run", "--queue", "-n", fold.name]
+    assert fold.command[-1] == "evaluate"
     overrides = fold.options[1::2]
     assert set(fold.options[::2]) == {"-S"}
     assert overrides.index("train.lr=0.001") < overrides.index("train.lr=0.01")

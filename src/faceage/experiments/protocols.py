@@ -65,8 +65,8 @@ class Fold:
 
     @property
     def command(self) -> list[str]:
-        """What queues the experiment."""
-        return ["dvc", "exp", "run", "--queue", "-n", self.name, *self.options]
+        """What queues the experiment, up to the stage that measures."""
+        return ["dvc", "exp", "run", "--queue", "-n", self.name, *self.options, "evaluate"]
 
 
 def names() -> list[str]:
