@@ -28,6 +28,11 @@ def arguments() -> argparse.Namespace:
         metavar="N",
         help="learn bias and intervals anew from N of the faces, measure on the others",
     )
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="on the Ray cluster that RAY_ADDRESS names, or on one of this machine",
+    )
     asked = parser.parse_args()
     if bool(asked.source) == bool(asked.name):
         parser.error("give a source, or --name and an entry of `external` in params.yaml")
@@ -44,11 +49,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from faceage.core import tables
+from faceage.core import cluster, tables
 from faceage.core.faults import closest, in_words
 from faceage.core.hashing import sha256
 from faceage.core.outputs import write_json
@@ -60,8 +64,8 @@ from faceage.data.collection import collect
 from faceage.data.readers import registry
 from faceage.evaluation import external, external_text
 from faceage.evaluation.conformal import Calibration
-from faceage.networks import default_model, devices, faces, saved_model
-from faceage.networks.forward import predict
+from faceage.evaluation.source_logits import logits_of
+from faceage.networks import default_model, saved_model
 from faceage.networks.targets import Target
 
 
@@ -69,6 +73,8 @@ def main() -> None:
     """Read the faces, leave out those of the training, predict, compare with home."""
     params = load(ExternalParams)
     asked = arguments()
+    if asked.ray:
+        cluster.name_one()
     entry = named(params, asked.name) if asked.name else on_the_command_line(asked)
     folder = saved_model.FOLDER if asked.name else asked.model or default_model.folder()
     about = saved_model.describe(folder)
@@ -149,28 +155,29 @@ def read(data: Data, params: ExternalParams, home: Home, side: int, model: Path)
     with origins.opened(data, params.groupings) as origin:
         print(registry.in_words(origin.reader))
         found = collect([origin])
-        rows = pd.DataFrame(ingestion.rows(found.kept, found.clusters))
+        counts: dict[str, Any] = {
+            "layout": origin.reader.layout,
+            "found": origin.reader.found,
+            "rejected": ingestion.count_reasons(found.rejected),
+            "shared": None,
+        }
+        known: set[str] = set()
+        if home.has_faces:
+            seen = shared.with_training(found.kept, data.near_duplicate)
+            counts["shared"] = {"exact": len(seen.exact), "near": len(seen.near)}
+            known = seen.exact | seen.near
+        kept = [candidate for candidate in found.kept if candidate.face not in known]
+        if not kept:
+            raise UserError(f"{data.source}: every usable face of it is in the training data too")
+        logits = logits_of(origin, kept, side, model)
+    rows = pd.DataFrame(ingestion.described(found.kept, found.clusters))
+    rows = rows[~rows["face"].isin(known)].reset_index(drop=True)
+    rows = rows.astype({"gender": "Int8", "race": "Int8"})  # some of them may be missing
     table = rows[["face", "gender", "race", "age_low", "age_high"]].assign(
         cluster=rows["burst_cluster"],
         age=rows["age"].astype(float).where(rows["age_low"] == rows["age_high"]),
     )
-    counts: dict[str, Any] = {
-        "layout": origin.reader.layout,
-        "found": origin.reader.found,
-        "rejected": ingestion.count_reasons(found.rejected),
-        "shared": None,
-    }
-    if home.has_faces:
-        seen = shared.with_training(found.kept, data.near_duplicate)
-        counts["shared"] = {"exact": len(seen.exact), "near": len(seen.near)}
-        table = table[~table["face"].isin(seen.exact | seen.near)]
-    if table.empty:
-        raise UserError(f"{data.source}: every usable face of it is in the training data too")
-    table = table.reset_index(drop=True)
-    contents = {row["face"]: row["image"]["bytes"] for _, row in rows.iterrows()}
-    pixels = faces.decode(table, ((face, contents[face]) for face in table["face"]), side)
-    network, target = saved_model.load(model)
-    logits = predict(network.to(devices.pick()), pixels, torch.float32)
+    _, target = saved_model.load(model)
     predicted = target.age(logits).numpy().astype(float)
     if np.isnan(predicted).any():
         raise UserError(f"{model}: this model tells classes and no ages; none can be measured")

@@ -3,6 +3,7 @@
     python src/predict.py PATH...          files, folders, globs, or - for a list on standard input
     python src/predict.py --csv photographs/ > ages.csv
     python src/predict.py --csv film.mp4   films are predicted where they are named
+    python src/predict.py --ray --parquet ages.parquet photographs/   by all workers of a cluster
 
 Columns: path, face (its number in the picture), x, y, w, h (its box in pixels), age, low, high
 (years, the ends of the prediction interval), age_group, error. With films also time (in seconds),
@@ -47,7 +48,16 @@ def arguments() -> argparse.Namespace:
         type=Path,
         help=f"{MODEL_HELP}; with --runtime onnx also an .onnx file, which needs no folder",
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="predict on the Ray cluster that RAY_ADDRESS names, or on one of this machine; what is"
+        " done is kept beside the Parquet file, and a run that was ended goes on",
+    )
+    asked = parser.parse_args()
+    if asked.ray and not asked.parquet:
+        parser.error("--ray is for many files: say with --parquet where their ages go")
+    return asked
 
 
 if __name__ == "__main__":
@@ -57,16 +67,20 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from itertools import groupby
 
+from faceage.core import cluster
 from faceage.core.progress import bar
 from faceage.core.script import UserError, run
-from faceage.inference import batch_prediction, film_prediction, image_files, row_writers
+from faceage.inference import (
+    batch_prediction,
+    blocks,
+    file_prediction,
+    film_prediction,
+    image_files,
+    row_writers,
+)
 from faceage.inference.batch_prediction import Row
 from faceage.inference.image_files import PhotoFile
-from faceage.inference.predictions import Predictor
-from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import default_model, saved_model
 
 
@@ -81,10 +95,9 @@ def main() -> None:
         )
     if not 0 < asked.fps < math.inf:
         raise UserError(f"--fps is {asked.fps:g}, and has to be a number above 0")
-    predictor = load(asked.runtime, asked.model or default_folder(asked.runtime))
-    failed = 0
+    found, failed = rows(files, asked), 0
     with writer(asked, any(map(films.is_film, files))) as out:
-        for row in rows(files, predictor, asked.detect, asked.fps):
+        for row in found:
             out.write(row)
             if row["error"]:
                 failed += 1
@@ -93,31 +106,21 @@ def main() -> None:
         sys.exit(1)
 
 
-def rows(files: list[PhotoFile], predictor: Predictor, detect: str, fps: float) -> Iterator[Row]:
-    """Rows of photographs and films, in the order of the files."""
-    find = partial(crops.find, side=predictor.side)
-    for film, group in groupby(bar(files, "predict", "file"), key=films.is_film):
-        if film:
-            # A face that fills a frame now and then is followed like any other.
-            mode = "always" if detect == "auto" else detect
-            for file in group:
-                yield from film_prediction.rows(file, partial(find, mode=mode), predictor, fps)
-        else:
-            yield from batch_prediction.rows(group, partial(find, mode=detect), predictor)
+def rows(files: list[PhotoFile], asked: argparse.Namespace) -> Iterator[Row]:
+    """Rows of all files, on this machine or on a cluster; the model is loaded at once."""
+    model = asked.model or default_folder(asked.runtime)
+    predictor = file_prediction.load(asked.runtime, model)
+    how = file_prediction.How(asked.detect, asked.fps)
+    if not asked.ray:
+        return file_prediction.rows(bar(files, "predict", "file"), predictor, how)
+    cluster.name_one()
+    parts = asked.parquet.with_name(f"{asked.parquet.name}.parts")
+    return blocks.rows(files, asked.runtime, model, how, parts)
 
 
 def default_folder(runtime: str) -> Path:
     """Of the model that nobody named; for ONNX the one that src/export.py exports unasked."""
     return saved_model.FOLDER if runtime == "onnx" else default_model.folder()
-
-
-def load(runtime: str, folder: Path) -> Predictor:
-    """The model of a folder, or the export of it."""
-    if runtime == "torch":
-        return TorchPredictor(folder)
-    from faceage.inference.onnx_predictor import OnnxPredictor  # noqa: PLC0415 (its library is wanted here alone)
-
-    return OnnxPredictor(folder) if folder.suffix == ".onnx" else OnnxPredictor(folder=folder)
 
 
 @contextmanager

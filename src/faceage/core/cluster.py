@@ -7,7 +7,7 @@ takes a result of a cluster for the same as one of a single machine.
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -40,7 +40,8 @@ def name_one() -> None:
 def in_order(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """What workers of the cluster make of each item, in the order of the items.
 
-    Each core has one worker. An item whose worker or node dies is done again elsewhere.
+    Each core has one worker, which works in the folder in which this program does. An
+    item whose worker or node dies is done again elsewhere.
 
     Parameters
     ----------
@@ -52,9 +53,21 @@ def in_order(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Re
         If Ray is not installed, there is no cluster, or `do` raises it.
     """
     stream = iter(items)
+    part = list(islice(stream, MANY))
+    if not part:
+        return
     with connected():
-        while part := list(islice(stream, MANY)):
+        while part:
             yield from _done(do, part)
+            part = list(islice(stream, MANY))
+
+
+def _done_in(folder: Path, do: Callable[[Item], Result], item: Item) -> Result:
+    """What a worker does, in the driver's folder: paths are to mean the same."""
+    if not folder.is_dir():
+        raise UserError(f"a worker of the cluster has no {folder}: all nodes have to see one disk")
+    with chdir(folder):
+        return do(item)
 
 
 @contextmanager
@@ -108,9 +121,11 @@ def _done(do: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
+    here = Path.cwd()
+
     def one(row: dict[str, Any]) -> dict[str, Any]:
         try:
-            return {"made": _Sealed(do(row["item"].content))}
+            return {"made": _Sealed(_done_in(here, do, row["item"].content))}
         except UserError as error:
             return {"made": _Sealed(error)}
 

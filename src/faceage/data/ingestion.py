@@ -153,15 +153,18 @@ def refuse_a_mixture(kept: list[Candidate]) -> None:
 
 def rows(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
+    for candidate, row in zip(kept, described(kept, clusters), strict=True):
+        content = candidate.record.aligned or candidate.origin.source.read(candidate.path)
+        yield row | {"image": {"bytes": content, "path": candidate.name}}
+
+
+def described(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
+    """Rows of data/faces.parquet without the images."""
     for number, candidate in enumerate(kept):
         labels, seen, origin = candidate.labels, candidate.record, candidate.origin
         low, high = labels.years or (None, None)
         yield {
             "face": candidate.face,
-            "image": {
-                "bytes": seen.aligned or origin.source.read(candidate.path),
-                "path": candidate.name,
-            },
             "age": labels.middle,
             "age_low": low,
             "age_high": high,

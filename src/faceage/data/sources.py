@@ -204,17 +204,12 @@ class Elsewhere(Source):
     """
 
     def __init__(self, path: str | Path, source: Source, names: Sequence[str]) -> None:
-        self.path = Path(path).absolute()
+        self.path = path
+        self.places = {name: source.place(name) for name in names}
         self._set_names(names)
-        found = {name: source.place(name) for name in names}
-        self.places = {
-            name: place._replace(path=str(Path(place.path).absolute()))
-            for name, place in found.items()
-            if place
-        }
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        place = self.places.get(name)
+        place = self.places[name]
         if place is None:
             return _opened_for_good(self.path).read(name, max_bytes)
         try:
@@ -248,7 +243,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
 
 
 @cache
-def _opened_for_good(path: Path) -> Source:
+def _opened_for_good(path: str | Path) -> Source:
     return OPENED.enter_context(open_source(path))
 
 

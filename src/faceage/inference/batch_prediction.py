@@ -53,7 +53,8 @@ def rows(
     chunk_size : pictures in a worker's hands at once
     """
     remaining = iter(sources)
-    workers = os.cpu_count() or 1
+    # A cluster has a process for each core, and tells it so.
+    workers = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         ahead: deque[Future[list[Row]]] = deque()
         while chunk := list(islice(remaining, chunk_size)):

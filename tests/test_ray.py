@@ -1,16 +1,22 @@
-"""Ingest on a real Ray cluster of two nodes: its outputs are those of one machine to the byte."""
+"""A real Ray cluster of two nodes, one of which dies: its results are those of one machine."""
 
+import json
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from conftest import photo
+import small_model
+from conftest import edit_params, photo
 from ray_cluster import two_nodes
 from test_ingest import STAMP, all_files, run_ingest, write_folder, write_tar, write_zip
 
+import evaluate_on
+import predict
 from faceage.core import cluster, tables
 from faceage.core.script import UserError
 from faceage.data import reading
+from faceage.inference import blocks, image_files
 
 WRITTEN = (tables.FACES, tables.REJECTED, tables.CONFLICTS, Path("reports/ingest.json"))
 
@@ -104,6 +110,96 @@ def test_what_a_worker_finds_wrong_with_the_source_ends_in_one_sentence(nodes, w
     path.write_bytes(content[:-45_000])
     with pytest.raises(UserError, match=r"f\.tar is not a whole"):
         run_ingest(path)
+
+
+@pytest.fixture
+def album(workspace, monkeypatch):
+    """A model and a folder of pictures, some of which cannot be used; blocks of five files."""
+    monkeypatch.setattr(blocks, "SIZE", 5)
+    small_model.write()
+    return write_folder(many_files(), workspace / "album")
+
+
+def predicted(monkeypatch, *options: str) -> int:
+    """Write ages.parquet; the exit code."""
+    arguments = ["predict.py", "--detect", "never", "--parquet", "ages.parquet", *options, "album"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    try:
+        predict.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def ages() -> pd.DataFrame:
+    return pd.read_parquet("ages.parquet")
+
+
+def test_predictions_are_those_of_one_machine(nodes, album, monkeypatch):
+    assert predicted(monkeypatch) == 1  # some of the files are bad
+    alone = ages()
+    assert predicted(monkeypatch, "--ray") == 1
+    pd.testing.assert_frame_equal(ages(), alone)
+    assert not Path("ages.parquet.parts").exists()
+
+
+def test_a_run_that_was_ended_goes_on_and_accounts_for_each_file(nodes, album, monkeypatch):
+    read = cluster.in_order
+    asked_for: list[blocks.Block] = []
+
+    def until_interrupted(do, items):
+        asked_for.extend(items)
+        for number, done in enumerate(read(do, items)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield done
+
+    def watched(do, items):
+        asked_for.extend(items)
+        yield from read(do, items)
+
+    monkeypatch.setattr(cluster, "in_order", until_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        predicted(monkeypatch, "--ray")
+    assert not Path("ages.parquet").exists()
+    first, second, *others = asked_for
+    finished = [block for block in others if block.is_done()]
+    assert finished
+    first.files[0].path.write_bytes(photo(999))
+    second.part.write_bytes(second.part.read_bytes()[:-100])
+
+    asked_for.clear()
+    monkeypatch.setattr(cluster, "in_order", watched)
+    assert predicted(monkeypatch, "--ray") == 1
+    assert [block.files for block in asked_for[:2]] == [first.files, second.files]
+    assert not {block.part for block in finished} & {block.part for block in asked_for}
+    together = ages()
+    assert predicted(monkeypatch) == 1
+    pd.testing.assert_frame_equal(together, ages())
+    assert list(together["path"]) == [file.name for file in image_files.find(["album"])]
+
+
+def test_ray_is_refused_without_a_file_to_write(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["predict.py", "--ray", "album"])
+    with pytest.raises(SystemExit):
+        predict.arguments()
+    assert "say with --parquet" in capsys.readouterr().err
+
+
+def test_a_source_elsewhere_is_measured_alike(nodes, workspace, monkeypatch):
+    small_model.write()
+    edit_params({"data.min_kept": 0.0})
+    source = str(write_tar(many_files(), workspace / "f.tar"))
+    entry = {"source": source, "layout": "auto", "align": "never", "calibrate": None}
+    edit_params({"external": {"there": entry}})
+    monkeypatch.setattr(sys, "argv", ["evaluate_on.py", "--name", "there"])
+    evaluate_on.main()
+    on_the_cluster = json.loads(Path("reports/external/there.json").read_text())
+    monkeypatch.delenv(cluster.ADDRESS)
+    evaluate_on.main()
+    alone = json.loads(Path("reports/external/there.json").read_text())
+    assert on_the_cluster["ages"]["n"] > 60
+    assert on_the_cluster == alone
 
 
 def test_a_node_that_is_killed_in_mid_ingest_changes_nothing(

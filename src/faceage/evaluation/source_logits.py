@@ -1,0 +1,72 @@
+"""What a model says of the faces of a source: on this machine, or by the workers of a cluster."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from faceage.core import cluster
+from faceage.data.ingestion import Candidate
+from faceage.data.origins import Origin
+from faceage.data.sources import Elsewhere, Source
+from faceage.networks import devices, faces, forward, saved_model
+
+LOT = 4 * forward.BATCH  # faces decoded at once: batches are the same wherever it is done
+
+
+class Lot(NamedTuple):
+    """Some faces: their files, and the bytes of those that were cut out of a picture."""
+
+    source: Source
+    found: Sequence[tuple[str, bytes | None]]
+
+
+def logits_of(origin: Origin, kept: Sequence[Candidate], side: int, model: Path) -> Tensor:
+    """Logits of faces, float32 (n, outputs), of which a lot of pixels at a time is in memory.
+
+    Parameters
+    ----------
+    side : of the square crops that the model takes, in pixels
+    model : folder
+    """
+    lots = _lots(origin, kept)
+    if cluster.is_named():
+        return torch.cat(
+            list(cluster.in_order(partial(_by_a_worker, model.absolute(), side), lots))
+        )
+    network = _network(model)
+    return torch.cat([_logits_of_lot(network, side, lot) for lot in lots])
+
+
+def _lots(origin: Origin, kept: Sequence[Candidate]) -> Iterator[Lot]:
+    for start in range(0, len(kept), LOT):
+        found = [(one.path, one.record.aligned) for one in kept[start : start + LOT]]
+        names = [name for name, _ in found]
+        source = origin.source
+        if cluster.is_named():
+            source = Elsewhere(origin.data.source, source, names)
+        yield Lot(source, found)
+
+
+def _by_a_worker(model: Path, side: int, lot: Lot) -> Tensor:
+    return _logits_of_lot(_kept_network(model), side, lot)
+
+
+def _logits_of_lot(network: saved_model.Model, side: int, lot: Lot) -> Tensor:
+    table = pd.DataFrame({"face": [name for name, _ in lot.found]})
+    contents = ((name, aligned or lot.source.read(name)) for name, aligned in lot.found)
+    pixels = faces.decode(table, contents, side)
+    return forward.predict(network, pixels, torch.float32)
+
+
+def _network(model: Path) -> saved_model.Model:
+    network, _ = saved_model.load(model)
+    return network.to(devices.pick())
+
+
+# A worker loads the model for its first faces.
+_kept_network = cache(_network)
