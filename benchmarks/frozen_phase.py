@@ -20,7 +20,8 @@ from faceage.core.params import TrainParams, load
 from faceage.core.settings import Phase
 from faceage.networks import age_network, targets
 from faceage.networks.target import Labels
-from faceage.training.loop import FaceDataset, Trainer
+from faceage.training.dataset import FaceDataset
+from faceage.training.loop import Trainer
 
 FACES, EPOCHS = 2048, 3
 
@@ -66,7 +67,9 @@ def main() -> None:
     on_features, in_full = prepared(), prepared()
     once = (time.perf_counter() - start) / 4  # features of train and val, twice
     in_full.features = None
-    in_full.module = torch.nn.Sequential(Frozen(in_full.network), in_full.network.head)
+    in_full.module = in_full.parallel = torch.nn.Sequential(
+        Frozen(in_full.network), in_full.network.head
+    )
     in_full.average = ModelEmaV3(in_full.module)
 
     seconds: dict[str, list[float]] = {"on features": [], "in full": []}

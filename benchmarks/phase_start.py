@@ -22,7 +22,8 @@ from faceage.networks import age_network, targets
 from faceage.networks.target import Labels
 from faceage.sample.sample_files import sample_files
 from faceage.training.checkpoints import Checkpoint
-from faceage.training.loop import FaceDataset, State, Trainer
+from faceage.training.dataset import FaceDataset
+from faceage.training.loop import State, Trainer
 
 FACES, VAL, IMG_SIZE, SEEDS = 800, 250, 64, (0, 1, 2)
 CASES = {

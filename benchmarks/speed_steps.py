@@ -17,7 +17,9 @@ from faceage.core import tables
 from faceage.core.params import TrainParams, load
 from faceage.networks import age_network, devices, faces, targets
 from faceage.networks.target import labels
-from faceage.training.loop import FaceDataset, Trainer
+from faceage.training.dataset import FaceDataset
+from faceage.training.loop import Trainer
+from faceage.training.whole_batch import whole
 
 FACES = 2048  # of the training set, which are enough for a step's time
 BLOCK = 8  # steps that are timed together
@@ -65,7 +67,7 @@ class Steps:
 
     def inputs(self) -> Tensor:
         """The batch alone: taken from memory, changed, normalised."""
-        return self.trainer._inputs(self.rows, self.generator)
+        return self.trainer._inputs(self.rows, whole(len(self.rows)), self.generator)
 
     def validate(self) -> None:
         """All of the dataset."""

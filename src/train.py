@@ -4,7 +4,8 @@
 
 Reads  data/faces.parquet, data/split.csv (train and val) or data/clean_split.csv, weights
 Writes models/, reports/history.csv, this one after each epoch; logs to MLflow
-Killed at any moment and started again, it goes on from the last finished epoch.
+Killed at any moment and started again, it goes on from the last finished epoch. On a machine with
+several GPUs it starts a process for each; docs/devices.md has several machines.
 """
 
 from faceage.core.command_line import no_options
@@ -31,19 +32,33 @@ from faceage.core.settings import Train
 from faceage.networks import age_network, devices, faces, saved_model, targets
 from faceage.networks.target import labels
 from faceage.training.checkpoints import Checkpoint, fingerprint
-from faceage.training.loop import Epoch, FaceDataset, Fitted, Trainer, check_monitor
+from faceage.training.dataset import FaceDataset
+from faceage.training.launch import launched
+from faceage.training.loop import Epoch, Fitted, Trainer, check_monitor
+from faceage.training.processes import Processes
 
 
-def main() -> None:
-    """Decode the faces, train each member, save them as one model."""
+def main(processes: Processes | None = None) -> None:
+    """Decode the faces, train each member, save them as one model.
+
+    Parameters
+    ----------
+    processes : those that do it together, of which the first one writes and logs; None: alone
+    """
+    processes = processes or Processes()
+    first = processes.is_first
     params = load(TrainParams)
     settings = params.train
     age_network.require(params.model)
     device = devices.pick()
     key = fingerprint("train", params)
-    interrupted = Checkpoint(key).load() or {}
+    processes.agree(key)
+    interrupted = (Checkpoint(key).load() if first else None) or {}
     with tracking.open_run(
-        load(TrackingParams).tracking, key, interrupted.get("run_id"), system_metrics=True
+        load(TrackingParams).tracking and first,
+        key,
+        interrupted.get("run_id"),
+        system_metrics=True,
     ) as tracked:
         splits = tables.read_splits(Path(settings.split))
         for name, context in (("train", "training"), ("val", "validation")):
@@ -57,8 +72,12 @@ def main() -> None:
         architecture = age_network.resolve(params.model, settings, params.target, target.outputs)
         resolved = architecture.as_dict() | {"device": str(device)}
         tracked.log_params(params.model_dump() | {"resolved": resolved})
+        # A tag, for a run that goes on may do so with another number.
+        tracked.set_tags({"processes": str(processes.count)})
+        together = f" in {processes.count} processes" if processes.count > 1 else ""
         print(
-            f"{params.model} at {architecture.img_size} px on {device}, target {params.target.name}"
+            f"{params.model} at {architecture.img_size} px on {device}{together}, target"
+            f" {params.target.name}"
         )
 
         members: list[Fitted] = []
@@ -66,9 +85,11 @@ def main() -> None:
             seed = params.seed + member - 1
             torch.manual_seed(seed)
             network = age_network.build(architecture, params.weights).to(device)
-            trainer = Trainer(network, target, settings, train, val, boundaries, seed)
+            trainer = Trainer(network, target, settings, train, val, boundaries, seed, processes)
             report = partial(report_epoch, tracked, members, trainer)
             members.append(trainer.fit(Checkpoint(key, member), tracked.run_id, report))
+        if not first:
+            return
 
         about = {
             "training": params.model_dump()
@@ -172,4 +193,4 @@ def describe_weights(weights: str) -> str:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(partial(launched, main))

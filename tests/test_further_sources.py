@@ -23,6 +23,7 @@ import train
 from faceage.core import tables, utkface
 from faceage.core.script import UserError
 from faceage.sample.synthetic import draw_face
+from faceage.training.whole_batch import whole
 
 BANDS = [(0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69)]
 
@@ -184,7 +185,7 @@ def test_the_loss_is_weighted_and_the_mean_weight_is_1(workspace):
     assert trainer.weights.tolist() == pytest.approx([0.5, 0.5, 1, 2])
     plain = new_trainer(settings, faces)
     plain.start_phase(settings.train.phases[0])
-    logits = plain.module(plain._inputs(torch.arange(4), torch.Generator()))
+    logits = plain.module(plain._inputs(torch.arange(4), whole(4), torch.Generator()))
     expected = plain.target.losses(logits.detach(), plain.encoded) @ trainer.weights / 4
     found = trainer.step(torch.arange(4), torch.Generator())
     assert found == pytest.approx(float(expected), rel=1e-4)

@@ -9,6 +9,7 @@ from faceage.core.script import UserError
 from faceage.core.settings import Phase
 from faceage.training import phases
 from faceage.training.optimizers import make_optimizer, make_scheduler
+from faceage.training.whole_batch import whole
 
 
 def phase(layers, epochs=None, lr=None, augment=None):
@@ -36,7 +37,7 @@ def test_a_phase_may_have_an_augmentation_of_its_own(workspace):
 
     def colourless(augment):
         trainer.start_phase(phase("all", augment=augment))
-        images = trainer._inputs(torch.arange(8), torch.Generator().manual_seed(0))
+        images = trainer._inputs(torch.arange(8), whole(8), torch.Generator().manual_seed(0))
         mean, std = trainer.network.architecture.mean, trainer.network.architecture.std
         images = images * torch.tensor(std).view(3, 1, 1) + torch.tensor(mean).view(3, 1, 1)
         return torch.allclose(images[:, 0], images[:, 2], atol=1e-5)
@@ -74,7 +75,7 @@ def test_a_head_trained_on_features_is_the_one_trained_in_full(workspace):
         trainer.start_phase(phase("head"))
         if in_full:
             trainer.features = None
-            trainer.module = torch.nn.Sequential(
+            trainer.module = trainer.parallel = torch.nn.Sequential(
                 FrozenInFull(trainer.network), trainer.network.head
             )
             trainer.average = ModelEmaV3(trainer.module)

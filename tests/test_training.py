@@ -17,8 +17,10 @@ from faceage.core.settings import Phase
 from faceage.networks import age_network, devices, faces, forward, saved_model, targets
 from faceage.networks.target import Labels
 from faceage.training.checkpoints import Checkpoint, fingerprint
-from faceage.training.loop import Epoch, FaceDataset, Trainer, batches
+from faceage.training.dataset import FaceDataset, batches
+from faceage.training.loop import Epoch, Trainer
 from faceage.training.optimizers import before_step
+from faceage.training.processes import Processes
 
 SMALL = {
     "model": "test_resnet",
@@ -50,13 +52,20 @@ def some_faces(count: int) -> FaceDataset:
     return FaceDataset(names, pixels, labels, torch.ones(count))
 
 
-def new_trainer(settings: params.TrainParams, faces: FaceDataset, seed: int = 0) -> Trainer:
+def new_trainer(
+    settings: params.TrainParams,
+    faces: FaceDataset,
+    seed: int = 0,
+    processes: Processes | None = None,
+) -> Trainer:
     target = targets.fit(faces.labels, settings.target, settings.groupings)
     torch.manual_seed(seed)
     resolved = age_network.resolve(settings.model, settings.train, settings.target, target.outputs)
     network = age_network.build(resolved)
     boundaries = settings.groupings["age_group"].boundaries
-    return Trainer(network, target, settings.train, faces, faces, boundaries, settings.seed)
+    return Trainer(
+        network, target, settings.train, faces, faces, boundaries, settings.seed, processes
+    )
 
 
 def in_first_phase(settings: params.TrainParams, faces: FaceDataset) -> Trainer:

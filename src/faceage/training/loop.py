@@ -6,7 +6,7 @@ weights, the best of them kept, a checkpoint.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from faceage.core.script import UserError
 from faceage.core.settings import Phase, Train
 from faceage.networks import devices
 from faceage.networks.age_network import AgeNetwork
-from faceage.networks.faces import normalise, to_input
+from faceage.networks.faces import normalise
 from faceage.networks.forward import extract_features, predict
 from faceage.networks.losses import rarity
 from faceage.networks.target import Labels, Target, distance_to
 from faceage.training.checkpoints import Checkpoint
+from faceage.training.dataset import FaceDataset, batches
 from faceage.training.mixing import mix, mixed_loss
 from faceage.training.optimizers import (
     after_epoch,
@@ -34,7 +35,9 @@ from faceage.training.optimizers import (
     make_scheduler,
 )
 from faceage.training.phases import freeze, set_training
+from faceage.training.processes import Processes
 from faceage.training.transforms import augment, make_transforms
+from faceage.training.whole_batch import Part, whole
 
 State = dict[str, Any]
 
@@ -45,19 +48,6 @@ SHOWN = 3  # faces named in a message
 
 class Diverged(Exception):
     """The loss is no number or out of all proportion; the message says in which step."""
-
-
-@dataclass(frozen=True)
-class FaceDataset:
-    """Faces of one split: names, uint8 (n, side, side, 3), labels and weights in the loss (n,)."""
-
-    names: Sequence[str]
-    pixels: Tensor
-    labels: Labels
-    weights: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -91,11 +81,13 @@ class Trainer:
     """Trains one network; every random choice comes from its seed and the epoch's number.
 
     So a training that goes on from a checkpoint makes the choices of one that was never
-    interrupted.
+    interrupted. Where several processes train it, each has a Trainer and takes a part of every
+    batch; all of them know the same and decide the same, and the first one writes.
 
     Parameters
     ----------
     boundaries : of the age groups that the accuracy of predicted ages goes by
+    processes : those that train this network together
     """
 
     def __init__(
@@ -107,8 +99,10 @@ class Trainer:
         val: FaceDataset,
         boundaries: list[int],
         seed: int,
+        processes: Processes | None = None,
     ) -> None:
         self.network, self.target, self.settings, self.seed = network, target, settings, seed
+        self.processes = processes or Processes()
         self.train, self.val = train, val
         self.encoded, self.val_encoded = target.encode(train.labels), target.encode(val.labels)
         self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
@@ -129,13 +123,16 @@ class Trainer:
         """Train through all phases, each until its epochs are done or nothing better comes.
 
         Goes on from `checkpoint` if it holds a state; `run_id`, the tracking run, is kept with it.
-        `report` gets each finished epoch and its speed: seconds, faces_per_second.
+        `report` gets each finished epoch and its speed: seconds, faces_per_second. What is kept
+        says nothing of the processes: others, of another number, go on from it.
         """
-        state = checkpoint.load()
+        first = self.processes.is_first
+        state = self.processes.same(checkpoint.load() if first else None)
         if state:
             self.history = [Epoch(**row) for row in state["history"]]
             self.best_weights = state["best"]
-            print(f"going on after epoch {len(self.history)} of an interrupted training")
+            if first:
+                print(f"going on after epoch {len(self.history)} of an interrupted training")
         for number, phase in enumerate(self.settings.phases, start=1):
             reached = self.history[-1].phase if self.history else 0
             if reached > number:
@@ -150,16 +147,17 @@ class Trainer:
                     raise UserError(f"train: {diverged}; {self._way_out(checkpoint)}") from None
                 seconds = time.perf_counter() - start
                 lr = max(group["lr"] for group in self.optimizer.param_groups)
-                val_loss, val_mae, val_accuracy = self.validate()
-                after_epoch(self.scheduler, val_loss)
-                epoch = Epoch(
-                    number, len(self.history) + 1, lr, train_loss, val_loss, val_mae, val_accuracy
-                )
+                # The first's, for what is decided by them is to be decided alike in all processes.
+                measured = self.processes.same((train_loss, *self.validate()))
+                epoch = Epoch(number, len(self.history) + 1, lr, *measured)
+                after_epoch(self.scheduler, epoch.val_loss)
                 self.history.append(epoch)
                 if self._best(self._epochs_of(number)) is epoch:
                     self.best_weights = self._averaged()
-                checkpoint.save(self._state() | {"run_id": run_id})
-                report(epoch, {"seconds": seconds, "faces_per_second": len(self.train) / seconds})
+                if first:
+                    checkpoint.save(self._state() | {"run_id": run_id})
+                    speed = {"seconds": seconds, "faces_per_second": len(self.train) / seconds}
+                    report(epoch, speed)
         last = self._epochs_of(len(self.settings.phases))
         return Fitted(self.best_weights, self._best(last), self.history)
 
@@ -194,6 +192,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.module, settings, phase.lr or settings.lr)
         epochs = phase.epochs or settings.epochs
         self.scheduler = make_scheduler(self.optimizer, settings, epochs, self.steps)
+        self.parallel = self.processes.wrap(self.module)
         self.average = ModelEmaV3(self.module, decay=settings.ema_decay, use_warmup=True)
         if state:
             self.optimizer.load_state_dict(state["optimizer"])
@@ -202,7 +201,9 @@ class Trainer:
 
     def _features(self, dataset: FaceDataset) -> Tensor:
         backbone, architecture = self.network.backbone, self.network.architecture
-        found = extract_features(backbone, architecture, dataset.pixels)
+        part = self.processes.part(len(dataset))
+        found = extract_features(backbone, architecture, dataset.pixels[part.rows])
+        found = self.processes.gather(found, part)
         # A copy, because gradients may not flow past what was made in inference mode.
         return found.to(self.device).clone()
 
@@ -230,20 +231,24 @@ class Trainer:
         return total / faces
 
     def _order(self, generator: Generator) -> Tensor:
-        if self.settings.reweight == "sampler":
-            count = len(self.train)
-            return torch.multinomial(self.rarity, count, replacement=True, generator=generator)
-        return torch.randperm(len(self.train), generator=generator)
+        drawn = self.settings.reweight == "sampler"
+        return self.train.order(generator, self.rarity if drawn else None)
 
     def step(self, rows: Tensor, generator: Generator) -> float:
         """Learn from one batch; return its mean loss."""
-        inputs, encoded = self._inputs(rows, generator), self.encoded[rows].to(self.device)
+        part, encoded = self.processes.part(len(rows)), self.encoded[rows].to(self.device)
         partner, share = None, 1.0
         if self.mixes:
+            # Each process needs the partners of its faces, which may be any of the batch.
             mixup, cutmix = self.settings.mixup, self.settings.cutmix
-            inputs, partner, share = mix(inputs, mixup, cutmix, generator)
-        with devices.training_arithmetic(self.dtype, self.device):
-            logits = self.module(inputs)
+            images = self._inputs(rows, whole(len(rows)), generator)
+            images, partner, share = mix(images, mixup, cutmix, generator)
+            inputs = images[part.rows]
+        else:
+            inputs = self._inputs(rows, part, generator)
+        with devices.training_arithmetic(self.dtype, self.device), self.processes.as_one(part):
+            logits = self.parallel(inputs)
+        logits = self.processes.gather(logits, part)
 
         def losses(labels: Tensor) -> Tensor:
             return self.target.losses(logits.float(), labels)
@@ -273,13 +278,13 @@ class Trainer:
         epoch = self._best(self._epochs_of(self.history[-1].phase)).epoch
         return f"the best weights, of epoch {epoch}, are in {path} (-S weights={path}); {change}"
 
-    def _inputs(self, rows: Tensor, generator: Generator) -> Tensor:
-        """Features of some faces where only the head learns, else their augmented images."""
+    def _inputs(self, rows: Tensor, part: Part, generator: Generator) -> Tensor:
+        """Features of a part of a batch where only the head learns, else its augmented images."""
         if self.features is not None:
-            return self.features[rows]
+            return self.features[rows[part.rows]]
         architecture = self.network.architecture
-        images = to_input(self.train.pixels, architecture.img_size, self.device, rows)
-        images = augment(images, self.transforms, generator)
+        images = self.train.images(rows[part.rows], architecture.img_size, self.device)
+        images = augment(images, self.transforms, generator, part)
         return normalise(images, architecture.mean, architecture.std)
 
     def validate(self) -> tuple[float, float, float]:
@@ -288,7 +293,9 @@ class Trainer:
             with torch.inference_mode():
                 logits = self.average.module.eval()(self.val_features).float().cpu()
         else:
-            logits = predict(self.average.module, self.val.pixels, self.dtype)
+            part = self.processes.part(len(self.val))
+            logits = predict(self.average.module, self.val.pixels[part.rows], self.dtype)
+            logits = self.processes.gather(logits, part)
         age, learned = self.target.age(logits), self.target.classes(logits)
         bands = self.val.labels.bands
         if learned:
@@ -339,17 +346,6 @@ class Trainer:
             "best": self.best_weights,
             "history": [vars(epoch) for epoch in self.history],
         }
-
-
-def batches(order: Tensor, size: int) -> list[Tensor]:
-    """Rows in batches, of which the last may be smaller, but for one face alone.
-
-    That one goes with the batch before it: a batch norm knows no variance of a single face.
-    """
-    found = list(order.split(size))
-    if len(found) > 1 and len(found[-1]) == 1:
-        found[-2:] = [torch.cat(found[-2:])]
-    return found
 
 
 def _weights(train: FaceDataset, target: Target, settings: Train) -> Tensor:

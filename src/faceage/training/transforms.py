@@ -22,17 +22,48 @@ from faceage.core.faults import in_words, require_known
 from faceage.core.images import LUMA
 from faceage.core.script import UserError
 from faceage.core.settings import Probability, Section
+from faceage.training.whole_batch import Part, whole
+
+
+class Chances:
+    """Random numbers for the images of a batch: drawn for all, given for the part of a process.
+
+    They come from a generator that lives on the CPU. So the same seed gives the same augmentation
+    on every device, and to an image in whichever process it is.
+    """
+
+    def __init__(self, generator: Generator, part: Part) -> None:
+        self.generator, self.part = generator, part
+
+    def share(self, *shape: int) -> Tensor:
+        """Numbers in 0..1 for each image: (*shape, n)."""
+        drawn = torch.rand((*shape, self.part.count), generator=self.generator)
+        return drawn[..., self.part.rows]
+
+    def either_way(self) -> Tensor:
+        """A number in -1..1 for each image (n,)."""
+        return 2 * self.share() - 1
+
+    def whole_number(self, low: int, high: int) -> Tensor:
+        """A number from `low` to `high` for each image (n,)."""
+        drawn = torch.randint(low, high + 1, (self.part.count,), generator=self.generator)
+        return drawn[self.part.rows]
+
+    def normal_of_chosen(self, probability: float, shape: torch.Size) -> tuple[Tensor, Tensor]:
+        """Numbers of the images that chance picks (k,), and normal values for each (k, *shape)."""
+        chosen = torch.rand(self.part.count, generator=self.generator) < probability
+        numbers = chosen.nonzero()[:, 0]
+        normal = torch.randn((len(numbers), *shape), generator=self.generator)
+        rows = self.part.rows
+        own = (numbers >= rows.start) & (numbers < rows.stop)
+        return numbers[own] - rows.start, normal[own]
 
 
 class Transform(Section):
-    """A random change: float (n, 3, size, size) in 0..1 to the same.
-
-    All chances come from `generator`, which lives on the CPU: the same seed gives the same
-    augmentation on every device.
-    """
+    """A random change: float (n, 3, size, size) in 0..1 to the same."""
 
     @abstractmethod
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Change every image with chances of its own."""
 
 
@@ -41,8 +72,8 @@ class Flip(Transform):
 
     p: Probability = Field(description="probability for each image")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        return torch.where(_choose(images, self.p, generator), images.flip(-1), images)
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
+        return torch.where(_choose(images, self.p, chances), images.flip(-1), images)
 
 
 class Affine(Transform):
@@ -55,13 +86,12 @@ class Affine(Transform):
     shift: float = Field(ge=0, lt=1, description="move by up to this share of the side")
     fill: Probability = Field(description="probability of one grey instead of a repeated border")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """All in one resampling; beyond the image comes its border or one grey."""
-        count = len(images)
-        angle = math.radians(self.rotate) * _spread(count, generator)
-        scale = 1 + self.zoom * _spread(count, generator)
+        angle = math.radians(self.rotate) * chances.either_way()
+        scale = 1 + self.zoom * chances.either_way()
         # Coordinates run from -1 to 1, so a share of the side is twice that.
-        shift = 2 * self.shift * torch.stack([_spread(count, generator) for _ in range(2)], dim=1)
+        shift = 2 * self.shift * torch.stack([chances.either_way() for _ in range(2)], dim=1)
         cos, sin = torch.cos(angle) / scale, torch.sin(angle) / scale
         matrix = torch.stack(
             [
@@ -74,8 +104,8 @@ class Affine(Transform):
         moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         if not self.fill:
             return moved
-        filled = _choose(images, self.fill, generator)
-        grey = _each(torch.rand(count, generator=generator), images)
+        filled = _choose(images, self.fill, chances)
+        grey = _each(chances.share(), images)
         beyond = grid.abs().amax(dim=-1)[:, None] > 1
         return torch.where(filled & beyond, grey, moved)
 
@@ -87,9 +117,9 @@ class Jitter(Transform):
     contrast: float = Field(ge=0, lt=1, description="factor about the mean luma")
     saturation: float = Field(ge=0, lt=1, description="factor about the pixel's luma")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         strengths = torch.tensor([[self.brightness], [self.contrast], [self.saturation]])
-        factors = 1 + strengths * torch.stack([_spread(len(images), generator) for _ in range(3)])
+        factors = 1 + strengths * torch.stack([chances.either_way() for _ in range(3)])
         brightness, contrast, saturation = factors.to(images.device)[..., None, None, None]
         images = images * brightness
         images = torch.lerp(_luma(images).mean(dim=(2, 3), keepdim=True), images, contrast)
@@ -101,12 +131,12 @@ class Erase(Transform):
 
     p: Probability = Field(description="probability for each image")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Random erasing (Zhong et al. 2017)."""
-        count, _, height, width = images.shape
-        chosen = torch.rand(count, generator=generator) < self.p
-        size = 0.2 + 0.3 * torch.rand(2, count, generator=generator)
-        start = torch.rand(2, count, generator=generator) * (1 - size)
+        height, width = images.shape[-2:]
+        chosen = chances.share() < self.p
+        size = 0.2 + 0.3 * chances.share(2)
+        start = chances.share(2) * (1 - size)
 
         def covered(length: int, axis: int) -> Tensor:
             place = (torch.arange(length) + 0.5) / length
@@ -123,11 +153,11 @@ class Exposure(Transform):
     p: Probability = Field(description="probability for each image")
     stops: float = Field(gt=0, le=4, description="up to this many doublings either way")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """What gets brighter than white is white."""
-        gain = 2 ** (self.stops * _spread(len(images), generator))
+        gain = 2 ** (self.stops * chances.either_way())
         exposed = (images * _each(gain, images)).clamp(0, 1)
-        return torch.where(_choose(images, self.p, generator), exposed, images)
+        return torch.where(_choose(images, self.p, chances), exposed, images)
 
 
 class Gamma(Transform):
@@ -136,10 +166,10 @@ class Gamma(Transform):
     p: Probability = Field(description="probability for each image")
     gamma: float = Field(ge=1, le=5, description="largest power, and its inverse the smallest")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Lifts or deepens the shadows."""
-        power = self.gamma ** _spread(len(images), generator)
-        rows = _rows(images, self.p, generator)
+        power = self.gamma ** chances.either_way()
+        rows = _rows(images, self.p, chances)
         return images.index_copy(0, rows, images[rows] ** _each(power[rows.cpu()], images))
 
 
@@ -148,8 +178,8 @@ class Grayscale(Transform):
 
     p: Probability = Field(description="probability for each image")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        return torch.where(_choose(images, self.p, generator), _luma(images), images)
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
+        return torch.where(_choose(images, self.p, chances), _luma(images), images)
 
 
 class GaussianBlur(Transform):
@@ -158,11 +188,11 @@ class GaussianBlur(Transform):
     p: Probability = Field(description="probability for each image")
     sigma: float = Field(gt=0, le=0.1, description="largest sigma, as a share of the side")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Each image by a sigma of its own, along the rows and along the columns."""
         largest = self.sigma * images.shape[-1]
-        sigma = (largest * torch.rand(len(images), generator=generator)).clamp_min(1e-3)
-        rows = _rows(images, self.p, generator)
+        sigma = (largest * chances.share()).clamp_min(1e-3)
+        rows = _rows(images, self.p, chances)
         if not len(rows):
             return images
         # Three sigma to either side hold all of the kernel that counts.
@@ -182,10 +212,10 @@ class Downscale(Transform):
     p: Probability = Field(description="probability for each image")
     factor: float = Field(gt=1, le=16, description="largest factor by which a side shrinks")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         side = images.shape[-1]
-        factor = 1 + (self.factor - 1) * torch.rand(len(images), generator=generator)
-        rows = _rows(images, self.p, generator)
+        factor = 1 + (self.factor - 1) * chances.share()
+        rows = _rows(images, self.p, chances)
         images = images.clone()
         for row in rows.tolist():
             size = (max(1, round(side / float(factor[row]))),) * 2
@@ -200,12 +230,12 @@ class GaussianNoise(Transform):
     p: Probability = Field(description="probability for each image")
     sd: float = Field(gt=0, le=1, description="largest standard deviation, of pixels in 0..1")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Independent in every pixel and colour."""
-        sd = self.sd * torch.rand(len(images), generator=generator)
-        rows = _rows(images, self.p, generator)
-        noise = torch.randn((len(rows), *images.shape[1:]), generator=generator).to(images.device)
-        return images.index_add(0, rows, _each(sd[rows.cpu()], images) * noise).clamp(0, 1)
+        sd = self.sd * chances.share()
+        rows, noise = chances.normal_of_chosen(self.p, images.shape[1:])
+        noise = _each(sd[rows], images) * noise.to(images.device)
+        return images.index_add(0, rows.to(images.device), noise).clamp(0, 1)
 
 
 class Jpeg(Transform):
@@ -214,10 +244,10 @@ class Jpeg(Transform):
     p: Probability = Field(description="probability for each image")
     quality: int = Field(ge=1, le=100, description="lowest quality; the highest is 100")
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Written and read again on the CPU."""
-        quality = torch.randint(self.quality, 101, (len(images),), generator=generator)
-        rows = _rows(images, self.p, generator)
+        quality = chances.whole_number(self.quality, 100)
+        rows = _rows(images, self.p, chances)
         images = images.clone()
         for row in rows.tolist():
             pixels = (images[row] * 255).round().to("cpu", torch.uint8).permute(1, 2, 0)
@@ -263,31 +293,37 @@ def make_transforms(
     return transforms
 
 
-def augment(images: Tensor, transforms: Sequence[Transform], generator: Generator) -> Tensor:
-    """Apply the transforms one after the other: float (n, 3, size, size) in 0..1."""
+def augment(
+    images: Tensor,
+    transforms: Sequence[Transform],
+    generator: Generator,
+    part: Part | None = None,
+) -> Tensor:
+    """Apply the transforms one after the other: float (n, 3, size, size) in 0..1.
+
+    Parameters
+    ----------
+    part : where the images are not all of a batch, which of it
+    """
+    chances = Chances(generator, part or whole(len(images)))
     for transform in transforms:
-        images = transform(images, generator)
+        images = transform(images, chances)
     return images
 
 
-def _rows(images: Tensor, probability: float, generator: Generator) -> Tensor:
+def _rows(images: Tensor, probability: float, chances: Chances) -> Tensor:
     """Numbers of the images that chance picks."""
-    chosen = torch.rand(len(images), generator=generator) < probability
-    return chosen.nonzero()[:, 0].to(images.device)
+    return (chances.share() < probability).nonzero()[:, 0].to(images.device)
 
 
-def _choose(images: Tensor, probability: float, generator: Generator) -> Tensor:
+def _choose(images: Tensor, probability: float, chances: Chances) -> Tensor:
     """Whether chance picks each image, in a form that broadcasts with them."""
-    return _each(torch.rand(len(images), generator=generator) < probability, images)
+    return _each(chances.share() < probability, images)
 
 
 def _each(values: Tensor, images: Tensor) -> Tensor:
     """One value for each image, where the images are."""
     return values.view(-1, 1, 1, 1).to(images.device)
-
-
-def _spread(count: int, generator: Generator) -> Tensor:
-    return 2 * torch.rand(count, generator=generator) - 1
 
 
 def _luma(images: Tensor) -> Tensor:

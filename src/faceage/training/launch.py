@@ -1,0 +1,179 @@
+"""One process or several: what the machine has, or the environment asks for, decides.
+
+The same command starts them all. It is the training itself where nothing asks for more; where the
+machine has several GPUs, or torchrun's own variables (PET_NPROC_PER_NODE, PET_NNODES ...) say so,
+it starts torchrun's agent, which starts it again as each of the processes and watches them.
+"""
+
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
+from torch.distributed import DistError
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.api import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+from faceage.core.script import UserError
+from faceage.training.processes import Processes
+
+# Longest time for which a process waits for another one that says nothing, as where the power of a
+# machine fails; decoding the faces, or rank 0's writing, is to take less.
+PATIENCE = timedelta(minutes=10)
+INTERRUPTED = 130
+LOST = 75  # exit code of a process whose others have gone: sysexits.h, try again
+WATCHED_BY = "FACEAGE_LAUNCHER"  # process number of the one that says what became of the others
+GO_ON = "start it again with the same command, it goes on after the last finished epoch"
+PR_SET_PDEATHSIG = 1  # of Linux's sys/prctl.h
+
+
+def launched(main: Callable[[Processes], None]) -> None:
+    """Call `main` in this process, alone or as one of several, or start those and wait for them.
+
+    Raises
+    ------
+    UserError
+        That a process has ended before its time, which one and why; the others are stopped.
+    """
+    if "LOCAL_RANK" in os.environ:
+        _as_one_of_several(main)
+    elif _several_are_wanted():
+        _with_torchrun()
+    else:
+        main(Processes())
+
+
+def _several_are_wanted() -> bool:
+    asked = {"PET_NPROC_PER_NODE", "PET_NNODES"} & set(os.environ)
+    return bool(asked) or torch.cuda.device_count() > 1
+
+
+def _with_torchrun() -> None:
+    """Start this script again as each of the processes of this machine, under torchrun's agent."""
+    # What it says of a failure, in twenty lines, is said below in one.
+    logging.disable(logging.CRITICAL)
+    by_gpus = [f"--nproc-per-node={max(1, torch.cuda.device_count())}"]
+    options = [] if "PET_NPROC_PER_NODE" in os.environ else by_gpus
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = torchrun.get_args_parser().parse_args(
+            [*options, f"--log-dir={folder}", *sys.argv]
+        )
+        count = torchrun.determine_local_world_size(arguments.nproc_per_node)
+        # By default each would have one thread, or as many as there are cores.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+        os.environ[WATCHED_BY] = str(os.getpid())
+        try:
+            torchrun.run(arguments)
+        except ChildFailedError as error:
+            raise UserError(_what_became_of(error.failures)) from None
+        except SignalException:
+            raise KeyboardInterrupt from None
+
+
+def _what_became_of(failures: Mapping[int, Any]) -> str:
+    """Why the processes of this machine ended, in a sentence.
+
+    Parameters
+    ----------
+    failures : torchrun's, by the process's number
+    """
+    causes = {rank: each for rank, each in failures.items() if each.exitcode != LOST}
+    if not causes:
+        rank = min(failures)
+        return (
+            f"train: process {rank} has lost the processes of other machines: look there why they"
+            f" ended; {GO_ON}"
+        )
+    rank, failure = min(causes.items(), key=lambda item: (item[1].timestamp, item[0]))
+    if failure.exitcode < 0:
+        name = failure.signal_name()
+        memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+        return (
+            f"train: process {rank} (pid {failure.pid}) was ended by {name}{memory}; the other"
+            f" processes were stopped: {GO_ON}"
+        )
+    if isinstance(failure.error_file_data.get("message"), str):
+        return str(failure.message)
+    return (
+        f"train: process {rank} (pid {failure.pid}) ended with exit code {failure.exitcode}, and"
+        f" the other processes were stopped: {GO_ON}"
+    )
+
+
+def _as_one_of_several(main: Callable[[Processes], None]) -> None:
+    """Call `main` as the process that torchrun, or what starts processes alike, says this is.
+
+    The first one speaks. Why another one ends is left to who started them, and so it is for the
+    first one where that is `_with_torchrun`, which says the one reason that matters.
+    """
+    first = os.environ["RANK"] == "0"
+    watched = os.environ.get(WATCHED_BY) == str(os.getppid())
+    if not first:
+        sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (as long as it lives)
+    if sys.platform == "linux":
+        # Nobody would stop it who outlives who started it.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    try:
+        processes = _join()
+        main(processes)
+        processes.leave()
+    except KeyboardInterrupt:
+        if first and not watched:
+            raise
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        lost = _is_loss_of_others(error)
+        told = UserError(f"train: lost the other processes; {GO_ON}") if lost else error
+        explained = isinstance(told, UserError)
+        if first and not (watched and explained):
+            raise told from None
+        _record(str(told) if explained else traceback.format_exc())
+        sys.exit(LOST if lost else 1)
+
+
+def _is_loss_of_others(error: Exception) -> bool:
+    # Gloo's errors have no class of their own.
+    return isinstance(error, DistError) or (
+        isinstance(error, RuntimeError) and "gloo" in str(error)
+    )
+
+
+def _record(message: str) -> None:
+    """Leave a message where torchrun's agent finds it."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        content = {"message": message, "timestamp": str(int(time.time()))}
+        Path(path).write_text(json.dumps(content))
+
+
+def _join() -> Processes:
+    """Join the others; the first CUDA device of this process is its own from then on."""
+    gpus, here = torch.cuda.device_count(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if 0 < gpus < here:
+        raise UserError(
+            f"train: {here} processes were started on a machine with {gpus} GPU"
+            f"{'s' * (gpus > 1)}: start {gpus}, one for each"
+        )
+    return Processes(
+        Accelerator(
+            cpu=not gpus,
+            mixed_precision="no",  # train.precision says which
+            kwargs_handlers=[
+                InitProcessGroupKwargs(timeout=PATIENCE),
+                # Lets a network have weights that it doesn't use.
+                DistributedDataParallelKwargs(static_graph=True),
+            ],
+        )
+    )
