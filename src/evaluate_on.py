@@ -54,11 +54,11 @@ from torch import Tensor
 
 from faceage.core import cluster, tables
 from faceage.core.faults import closest, in_words
-from faceage.core.hashing import sha256
 from faceage.core.outputs import write_json
 from faceage.core.params import ExternalParams, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Data, External
+from faceage.core.shards import Shards
 from faceage.data import ingestion, origins, shared
 from faceage.data.collection import collect
 from faceage.data.readers import registry
@@ -133,7 +133,8 @@ class Home:
     @classmethod
     def of(cls, about: dict[str, Any]) -> "Home":
         """Where reports/ and data/ are of this model; a model may have come without its data."""
-        here = tables.FACES.is_file() and sha256(tables.FACES) == about["data"][tables.FACES.name]
+        home = about["data"][tables.FACES.name]
+        here = tables.FACES.exists() and Shards(tables.FACES).digest == home
         known = tables.read_predictions() if here and tables.PREDICTIONS.is_file() else None
         if known is not None and "predicted" not in known:
             known = None

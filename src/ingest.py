@@ -32,7 +32,7 @@ def main() -> None:
             print(f"layout {reader.layout}: {reader.share:.1%} of the images{of} are labelled")
             print(registry.in_words(reader))
         found = collect(opened)
-        tables.write_faces(ingestion.rows(found.kept, found.clusters))
+        tables.write_faces(ingestion.rows(found.kept, found.clusters), data.shard_faces)
 
     tables.write_conflicts(found.conflicts)
     tables.write_rejected(found.rejected)

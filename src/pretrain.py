@@ -45,6 +45,7 @@ from faceage.core.hashing import sha256
 from faceage.core.params import TrackingParams, TrainParams, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Train
+from faceage.core.shards import Shards
 from faceage.networks import age_network, devices, faces
 from faceage.networks.age_network import BackboneArchitecture
 from faceage.pretraining import simclr
@@ -121,7 +122,7 @@ def resolve(model: str, img_size: int) -> BackboneArchitecture:
 def read_table(split: Path) -> pd.DataFrame:
     """The training faces, two at least."""
     for path in (tables.FACES, tables.SPLIT, split):
-        if not path.is_file():
+        if not path.exists():
             stage = "label_issues" if path == tables.CLEAN_SPLIT else "split"
             raise UserError(f"there is no {path} yet: `dvc repro {stage}` makes it")
     train = tables.read_splits(split)["train"]
@@ -144,7 +145,8 @@ def describe(
         "synthetic": bool(table["synthetic"].any()),
         "seed": params.seed,
         **{key: getattr(settings, key) for key in ("epochs", "batch_size", "lr", "optimizer")},
-        **{path.name: sha256(path) for path in (tables.FACES, Path(settings.split))},
+        tables.FACES.name: Shards(tables.FACES).digest,
+        Path(settings.split).name: sha256(Path(settings.split)),
         **{name: version(name) for name in ("torch", "timm", "lightly")},
     }
 

@@ -10,6 +10,11 @@ def sha256(path: Path) -> str:
     return _digest(path, "sha256")
 
 
+def sha256_of(content: bytes) -> str:
+    """SHA-256 of the content of a file, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def md5(path: Path) -> str:
     """MD5 of a file, hexadecimal, as DVC writes it into dvc.lock.
 

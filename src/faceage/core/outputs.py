@@ -19,6 +19,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
+        if path.is_dir():
+            shutil.rmtree(path)
         part.replace(path)
     except OSError as error:
         # A failed write names no file of its own: the message to the user should.
@@ -37,6 +39,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     part.mkdir()
     try:
         yield part
+        if path.is_file():
+            path.unlink()
         shutil.rmtree(path, ignore_errors=True)
         part.replace(path)
     except OSError as error:

@@ -123,6 +123,11 @@ class Data(Source):
         " near-duplicates whose ages are more than 5 years apart: drop, median (all get the median"
         " age) or keep. Each is listed"
     )
+    shard_faces: int | None = Field(
+        ge=1,
+        description="faces in each file of data/faces.parquet, which is a folder then; null: it is"
+        " one file",
+    )
 
     @model_validator(mode="after")
     def _ages_in_order(self) -> "Data":

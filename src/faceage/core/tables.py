@@ -2,10 +2,10 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,9 +13,10 @@ import yaml
 from pandas.errors import EmptyDataError, ParserError
 from pandera.pandas import DataFrameSchema
 
-from faceage.core import contracts, stored
+from faceage.core import contracts, shards, stored
 from faceage.core.contracts import SPLITS, ContractBroken
 from faceage.core.outputs import atomic_folder, atomic_write, write_csv, write_rows
+from faceage.core.shards import Shards
 
 FACES = Path("data/faces.parquet")
 REJECTED = Path("data/rejected.csv")
@@ -66,7 +67,7 @@ SALIENCY_SCHEMA = pa.schema(
         ("attribution", pa.binary()),
     ]
 )
-ROW_GROUP = 1024
+SPLIT_ROWS = 100_000  # of split.csv, in memory at once where its faces are streamed
 # Columns of predictions.csv in format 1, and what they are called now.
 EARLIER = {
     "group": "age_group",
@@ -76,16 +77,20 @@ EARLIER = {
 }
 
 
-def write_faces(rows: Iterable[dict[str, object]]) -> None:
-    """Write faces.parquet row group by row group, so that memory holds one of them at a time."""
+def write_faces(rows: Iterable[dict[str, object]], shard_faces: int | None = None) -> None:
+    """Write faces.parquet row group by row group, so that memory holds one of them at a time.
+
+    Parameters
+    ----------
+    shard_faces : of each file of a folder of that name; None: it is one file
+    """
     described = []
-    with atomic_write(FACES) as part:
-        with pq.ParquetWriter(part, FACES_SCHEMA, write_page_checksum=True) as writer:
-            stream = iter(rows)
-            while batch := list(islice(stream, ROW_GROUP)):
-                table = pa.Table.from_pylist(batch, FACES_SCHEMA)
-                writer.write_table(table)
-                described.append(_without_bytes(table))
+    with shards.writing(FACES, FACES_SCHEMA, shard_faces) as write:
+        stream = iter(rows)
+        while batch := list(islice(stream, shards.ROW_GROUP)):
+            table = pa.Table.from_pylist(batch, FACES_SCHEMA)
+            write(table)
+            described.append(_without_bytes(table))
         contracts.check(pd.concat(described, ignore_index=True), contracts.FACES, FACES)
 
 
@@ -203,7 +208,8 @@ def read_external_names() -> list[str]:
 
 def read_saliency() -> pd.DataFrame:
     """All rows of saliency.parquet."""
-    with _whole(SALIENCY), SALIENCY.open("rb") as file:
+    stored.check(SALIENCY)
+    with shards.whole(str(SALIENCY), str(SALIENCY)), SALIENCY.open("rb") as file:
         table = pq.read_table(file, page_checksum_verification=True)
     contracts.check_types(table.schema, SALIENCY_SCHEMA, SALIENCY)
     return table.to_pandas()
@@ -220,17 +226,22 @@ def read_rejected() -> pd.DataFrame:
     return contracts.check(rejected, contracts.REJECTED, REJECTED)
 
 
-def read_faces() -> pd.DataFrame:
-    """All columns but the image bytes, with `path` in their place, in the file's order."""
+def read_faces(source: Path | str = FACES) -> pd.DataFrame:
+    """All columns but the image bytes, with `path` in their place, in the order of the rows.
+
+    Parameters
+    ----------
+    source : as `Shards` takes it
+    """
     columns = [name for name in FACES_SCHEMA.names if name != "image"]
-    with _whole(FACES):
-        contracts.check_types(pq.read_schema(FACES), FACES_SCHEMA, FACES)
-        # read_table would read all of the struct: the bytes too, and hold them.
-        with pq.ParquetFile(FACES, page_checksum_verification=True) as file:
-            table = file.read([*columns, "image.path"]).flatten()
-        faces = table.to_pandas().rename(columns={"image.path": "path"})
+    found = Shards(source)
+    for number in range(len(found)):
+        contracts.check_types(found.schema(number), FACES_SCHEMA, found.name(number))
+    # Of `image` as a whole the bytes would be read too, and held.
+    parts = [found.read(number, [*columns, "image.path"]) for number in range(len(found))]
+    faces = pa.concat_tables(parts).flatten().to_pandas().rename(columns={"image.path": "path"})
     faces = faces.astype({"gender": "Int8", "race": "Int8"})
-    return contracts.check(faces, contracts.FACES, FACES)
+    return contracts.check(faces, contracts.FACES, source)
 
 
 def write_clean_split(left_out: Iterable[str]) -> None:
@@ -239,43 +250,69 @@ def write_clean_split(left_out: Iterable[str]) -> None:
     write_csv(CLEAN_SPLIT, split[~split["face"].isin(set(left_out))])
 
 
-def read_splits(path: Path = SPLIT) -> dict[str, pd.DataFrame]:
+def read_splits(path: Path = SPLIT, source: Path | str = FACES) -> dict[str, pd.DataFrame]:
     """Faces of train, val and test, in the order of faces.parquet; `cluster`: those kept together.
 
     Parameters
     ----------
     path : split.csv, or clean_split.csv, which lacks some of the faces
+    source : of the faces, as `Shards` takes it
     """
-    faces = read_faces()
+    faces = read_faces(source)
     split = contracts.check(stored.read_csv(path), contracts.SPLIT, path)
     if path == SPLIT:
-        contracts.check_same("face", faces["face"], split["face"], f"{FACES} and {SPLIT}")
+        contracts.check_same("face", faces["face"], split["face"], f"{source} and {SPLIT}")
     faces = faces.merge(split, on="face", validate="one_to_one")
     return {name: faces[faces["split"] == name].reset_index(drop=True) for name in SPLITS}
 
 
-def image_bytes(faces: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Stream (face, file's bytes) of the wanted faces, in the file's order."""
+class SplitOf:
+    """Which split each face is in, for more faces than tables in memory can be about.
+
+    Parameters
+    ----------
+    path : as `read_splits` takes it
+    """
+
+    def __init__(self, path: Path) -> None:
+        stored.check(path)
+        keys, splits = [np.empty(0, "S16")], [np.empty(0, np.int8)]
+        try:
+            for part in pd.read_csv(path, chunksize=SPLIT_ROWS):
+                contracts.check(part, contracts.SPLIT, path)
+                keys.append(_keys(part["face"]))
+                splits.append(part["split"].map(SPLITS.index).to_numpy(np.int8))
+        except (EmptyDataError, ParserError, UnicodeDecodeError):
+            raise stored.damaged(path) from None
+        found = np.concatenate(keys)
+        order = found.argsort()
+        self._keys, self._splits = found[order], np.concatenate(splits)[order]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __call__(self, faces: pd.Series) -> np.ndarray:
+        """Number of the split of each, as in `SPLITS`; -1 where the table lacks the face: (n,)."""
+        if not len(self):
+            return np.full(len(faces), -1, np.int8)
+        wanted = _keys(faces)
+        place = np.searchsorted(self._keys, wanted).clip(max=len(self) - 1)
+        return np.where(self._keys[place] == wanted, self._splits[place], -1)
+
+
+def image_bytes(faces: Iterable[str], source: Path | str = FACES) -> Iterator[tuple[str, bytes]]:
+    """Stream (face, file's bytes) of the wanted faces, in the order of the rows of `source`."""
     wanted = set(faces)
-    with _whole(FACES):
-        reader = pq.ParquetFile(FACES, page_checksum_verification=True)
-        for batch in reader.iter_batches(ROW_GROUP, columns=["face", "image.bytes"]):
-            contents = batch.column("image").field("bytes")
-            for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
-                if face in wanted:
-                    yield face, content.as_py()
+    for batch in Shards(source).batches(["face", "image.bytes"]):
+        contents = batch.column("image").combine_chunks().field("bytes")
+        for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
+            if face in wanted:
+                yield face, content.as_py()
 
 
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Hold a Parquet file against dvc.lock, and turn what pyarrow raises of it into a sentence."""
-    stored.check(path)
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the file system
-            raise
-        raise stored.damaged(path) from None
+def _keys(faces: pd.Series) -> np.ndarray:
+    """The first half of each SHA-256, which is more than enough to tell faces apart."""
+    return np.array([bytes.fromhex(face[:32]) for face in faces], "S16")
 
 
 def _without_bytes(table: pa.Table) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from faceage.core import contracts, formats, stored, tables
-from faceage.core.hashing import sha256
 from faceage.core.script import UserError
 from faceage.core.settings import Grouping
+from faceage.core.shards import Shards
 from faceage.core.utkface import GENDERS, RACES
 from faceage.reporting.labels import NOT_GIVEN, age_range, class_names
 
@@ -158,7 +158,7 @@ def read() -> Results:
             saliency=tables.read_saliency(),
             label_issues=tables.read_label_issues(),
             splits=tables.read_splits(),
-            data_sha256=sha256(tables.FACES),
+            data_sha256=Shards(tables.FACES).digest,
         )
     except FileNotFoundError as error:
         missing = error.filename or error

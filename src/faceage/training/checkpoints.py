@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -24,6 +25,7 @@ from faceage.core.hashing import sha256
 from faceage.core.outputs import atomic_write
 from faceage.core.repository import root
 from faceage.core.settings import Section
+from faceage.core.shards import INDEX, Shards
 
 
 def fingerprint(stage: str, params: Section) -> str:
@@ -40,10 +42,21 @@ def fingerprint(stage: str, params: Section) -> str:
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for dep in pipeline["stages"][stage]["deps"]:
-        path = Path(re.sub(r"\$\{(.+?)\}", lambda key: str(given[key[1]]), dep))
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(f"{file}:{sha256(file)}".encode())
+        name = re.sub(r"\$\{(.+?)\}", lambda key: str(given[key[1]]), dep)
+        for file, content in _hashes(name):
+            digest.update(f"{file}:{content}".encode())
     return digest.hexdigest()[:16]
+
+
+def _hashes(dep: str) -> Iterator[tuple[str, str]]:
+    """The files of a dependency with their SHA-256: of a room its code, of shards their index."""
+    path = Path(dep)
+    if path.is_file():
+        yield dep, sha256(path)
+    elif path.is_dir() and not (path / INDEX).exists():
+        yield from ((str(file), sha256(file)) for file in sorted(path.rglob("*.py")))
+    else:
+        yield dep, Shards(dep).digest
 
 
 class Checkpoint:
