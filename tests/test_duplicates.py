@@ -85,10 +85,20 @@ def test_an_index_finds_nearly_all_of_it(faces, monkeypatch):
     copies = [recompressed(ImageOps.mirror(face), 60) for face in faces]
     exact = pairs(faces + copies)
     monkeypatch.setattr(duplicates, "EXACT", FACES)
-    monkeypatch.delattr(duplicates, "_compared")  # which is not to be used
+    monkeypatch.delattr(duplicates, "_candidates")  # which is not to be used
     found = pairs(faces + copies)
     assert found <= exact
     assert len(found) >= 0.98 * len(exact) >= 0.98 * FACES
+
+
+def test_the_merged_index_of_many_shards_finds_what_one_of_all_does(faces, monkeypatch):
+    copies = [recompressed(ImageOps.mirror(face), 60) for face in faces]
+    monkeypatch.setattr(duplicates, "EXACT", 0)
+    whole = pairs(faces + copies)
+    monkeypatch.setattr(duplicates, "SHARD", 17)
+    monkeypatch.setattr(duplicates, "BLOCK", 7)
+    assert pairs(faces + copies) == whole
+    assert len(whole) >= 0.98 * FACES
 
 
 def test_images_of_one_colour_resemble_nothing():

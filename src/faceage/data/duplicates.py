@@ -9,11 +9,14 @@ same correlation whatever else it is searched with. A search that knows the earl
 compares only what is new ends with the same pairs as one from nothing.
 
 Up to `EXACT` images all pairs are compared, in blocks. That takes time with the square of their
-number, so beyond it an index says which are worth comparing. It overlooks a few, and which ones
-depends on all images: a search with an index starts from nothing.
+number, so beyond it an index says which are worth comparing: one of each shard of the images, all
+with the same cells, merged. It overlooks a few, and which ones depends on all images: a search with
+an index starts from nothing. Of so many images no more than the index is held in memory.
 """
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -31,11 +34,13 @@ CANDIDATE = 0.9
 NORM = 4000  # of a view
 BLOCK = 2048
 EXACT = 50_000
-# Of the index: cells for each square root of the images, and the share of them that is looked into.
-CELLS, PROBED = 4, 0.05
-OCCUPANTS = 39  # fewer to a cell are too few, says the library
+# Of the index: cells for each square root of the images, the share of them that is looked into, and
+# images that the cells are drawn up from, to a cell: fewer than 39 are too few, says the library.
+CELLS, PROBED, LEARNED = 4, 0.05, 64
+SHARD = 65_536
 
 Crops = tuple[tuple[float, float], ...]
+Images = np.ndarray | Sequence[np.ndarray]
 
 
 def fingerprint(image: Image.Image) -> np.ndarray:
@@ -43,12 +48,12 @@ def fingerprint(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
-def near_pairs(fingerprints: np.ndarray, threshold: float, known: int = 0) -> np.ndarray:
+def near_pairs(fingerprints: Images, threshold: float, known: int = 0) -> np.ndarray:
     """Pairs of images that correlate at `threshold` or more, in some crop or mirrored.
 
     Parameters
     ----------
-    fingerprints : uint8 (n, SIDE, SIDE)
+    fingerprints : uint8 (SIDE, SIDE) each
     threshold : Pearson correlation above 0, at most 1
     known : the first so many images are not compared with each other; 0 beyond `EXACT` images
 
@@ -56,15 +61,17 @@ def near_pairs(fingerprints: np.ndarray, threshold: float, known: int = 0) -> np
     -------
     int (pairs, 2) : rows of the fingerprints, the smaller one first, in ascending order.
     """
-    rows, pairs = np.unique(_candidates(fingerprints, known), return_inverse=True)
-    candidates = fingerprints[rows]
+    if len(fingerprints) > EXACT:
+        return _by_index(fingerprints, threshold)
+    images = np.asarray(fingerprints).reshape(-1, SIDE, SIDE)
+    rows, pairs = np.unique(_candidates(images, known), return_inverse=True)
+    candidates = images[rows]
     plain = _views_of_all(candidates, FINE, CROPS[:1])[:, 0]
     either_way = np.stack([plain, _mirrored(plain, FINE)])
     found = [np.empty((0, 2), dtype=int)]
     for image, others in _with_partners(pairs.reshape(-1, 2)):
-        views = _views(candidates[image], FINE, CROPS)
-        best = (views @ either_way[:, others].transpose(0, 2, 1)).max(axis=(0, 1))
-        near = others[best >= threshold * NORM**2]
+        alike = _correlation(candidates[image], either_way[:, others]) >= threshold
+        near = others[alike]
         found.append(np.stack([np.full(len(near), image), near], axis=1))
     return np.unique(np.sort(rows[np.concatenate(found)], axis=1), axis=0)
 
@@ -80,11 +87,6 @@ def _candidates(fingerprints: np.ndarray, known: int) -> np.ndarray:
     views = _views_of_all(fingerprints, COARSE, CROPS[:2])
     plain = views[:, 0]
     views = np.concatenate([views, _mirrored(views, COARSE)], axis=1).transpose(1, 0, 2)
-    return _indexed(plain, views) if len(plain) > EXACT else _compared(plain, views, known)
-
-
-def _compared(plain: np.ndarray, views: np.ndarray, known: int) -> np.ndarray:
-    """Every pair in which a view (views, n, k) of one is like the plain one (n, k) of the other."""
     pairs = [np.empty((0, 2), dtype=int)]
     for start in range(known, len(plain), BLOCK):
         rows = slice(start, min(start + BLOCK, len(plain)))
@@ -97,38 +99,92 @@ def _compared(plain: np.ndarray, views: np.ndarray, known: int) -> np.ndarray:
     return np.concatenate(pairs)
 
 
-def _indexed(plain: np.ndarray, views: np.ndarray) -> np.ndarray:
-    """Nearly every such pair: plain views lie in cells, of which only the nearest are searched."""
+def _correlation(fingerprint: np.ndarray, either_way: np.ndarray) -> np.ndarray:
+    """Of an image in its best crop with others, plain and mirrored (2, n, FINE ** 2): (n,)."""
+    views = _views(fingerprint, FINE, CROPS)
+    return (views @ either_way.transpose(0, 2, 1)).max(axis=(0, 1)) / NORM**2
+
+
+def _by_index(fingerprints: Images, threshold: float) -> np.ndarray:
+    """Nearly every pair, as `near_pairs`: each image is compared with what the index gives it."""
+    count = len(fingerprints)
+    index = _trained(fingerprints)
+    empty = _copy(index)
+    # Whole numbers that two bytes hold; the file has no name and goes with the process.
+    with tempfile.TemporaryFile() as file:
+        plain = np.memmap(file, dtype=np.int16, mode="w+", shape=(count, FINE**2))
+        for start in range(0, count, SHARD):
+            shard = _copy(empty)
+            for rows in _slices(start, min(start + SHARD, count)):
+                block = np.asarray(fingerprints[rows])
+                shard.add(_views(block, COARSE, CROPS[:1])[:, 0] / NORM)
+                plain[rows] = _views(block, FINE, CROPS[:1])[:, 0]
+            index.merge_from(shard, index.ntotal)
+        found = [np.empty((0, 2), dtype=int)]
+        for rows in _slices(0, count):
+            block = np.asarray(fingerprints[rows])
+            for image, others in _searched(index, block, rows.start):
+                candidates = plain[others].astype(np.float32)
+                either_way = np.stack([candidates, _mirrored(candidates, FINE)])
+                near = others[_correlation(fingerprints[image], either_way) >= threshold]
+                found.append(np.stack([np.full(len(near), image), near], axis=1))
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+
+
+def _trained(fingerprints: Images) -> Any:
+    """An index without images: its cells are drawn up from some of them, evenly spread."""
     import faiss  # noqa: PLC0415 (few need it, and it is slow to load)
 
-    cells = max(1, min(round(CELLS * len(plain) ** 0.5), len(plain) // OCCUPANTS))
-    index = faiss.index_factory(plain.shape[1], f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
+    count = len(fingerprints)
+    cells = max(1, min(round(CELLS * count**0.5), count // LEARNED))
+    index = faiss.index_factory(COARSE**2, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
     faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(1, round(PROBED * cells)))
-    unit = (plain / NORM).astype(np.float32)
-    index.train(unit)
-    index.add(unit)
+    sample = fingerprints[:: max(1, count // (cells * LEARNED))]
+    index.train((_views_of_all(sample, COARSE, CROPS[:1])[:, 0] / NORM).astype(np.float32))
+    return index
+
+
+def _copy(index: Any) -> Any:
+    import faiss  # noqa: PLC0415 (few need it, and it is slow to load)
+
+    return faiss.clone_index(index)
+
+
+def _searched(index: Any, block: np.ndarray, start: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Rows of the images of a block, the first of which is `start`, and of those like them."""
+    views = _views(block, COARSE, CROPS[:2])
+    views = np.concatenate([views, _mirrored(views, COARSE)], axis=1).transpose(1, 0, 2)
     pairs = []
     for view in views:
-        ends, _, found = index.range_search(view / NORM, CANDIDATE)
-        searched = np.repeat(np.arange(len(plain)), np.diff(ends.astype(int)))
+        ends, _, found = index.range_search(np.ascontiguousarray(view) / NORM, CANDIDATE)
+        searched = start + np.repeat(np.arange(len(block)), np.diff(ends.astype(int)))
         pairs.append(np.stack([searched, found], axis=1))
-    both = np.sort(np.concatenate(pairs), axis=1)
-    return np.unique(both[both[:, 0] < both[:, 1]], axis=0)
+    found = np.unique(np.concatenate(pairs), axis=0)
+    return _grouped(found[found[:, 0] != found[:, 1]])
+
+
+def _slices(start: int, end: int) -> Iterator[slice]:
+    for first in range(start, end, BLOCK):
+        yield slice(first, min(first + BLOCK, end))
 
 
 def _with_partners(pairs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Each image that occurs in a pair, and its partners."""
     both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.argsort(both[:, 0], kind="stable")]
-    images, starts = np.unique(both[:, 0], return_index=True)
-    partners = np.split(both[:, 1], starts[1:]) if len(images) else []
+    return _grouped(both[np.argsort(both[:, 0], kind="stable")])
+
+
+def _grouped(pairs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The second of the pairs, int (pairs, 2), by the first, by which they are sorted."""
+    images, starts = np.unique(pairs[:, 0], return_index=True)
+    partners = np.split(pairs[:, 1], starts[1:]) if len(images) else []
     return zip(images.tolist(), partners, strict=True)
 
 
-def _views_of_all(fingerprints: np.ndarray, side: int, crops: Crops) -> np.ndarray:
+def _views_of_all(fingerprints: Images, side: int, crops: Crops) -> np.ndarray:
     starts = range(0, max(1, len(fingerprints)), BLOCK)
-    blocks = [_views(fingerprints[start : start + BLOCK], side, crops) for start in starts]
-    return np.concatenate(blocks)
+    blocks = (np.asarray(fingerprints[start : start + BLOCK]) for start in starts)
+    return np.concatenate([_views(block, side, crops) for block in blocks])
 
 
 def _views(fingerprints: np.ndarray, side: int, crops: Crops) -> np.ndarray:

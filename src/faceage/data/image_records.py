@@ -40,7 +40,7 @@ class ImageRecord:
     recovered: bool
     pixels: str
     fingerprint: np.ndarray
-    aligned: bytes | None
+    aligned: bytes | memoryview | None
     embedding: np.ndarray | None
 
 

@@ -6,7 +6,7 @@ the code or the library that decodes has changed. Without it the results are the
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -54,6 +54,11 @@ class IngestCache:
     compared: frozenset[str] = frozenset()
 
 
+def folder() -> Path:
+    """Where it lies, and what is on the disk while a source is being read."""
+    return root() / ".ingest"
+
+
 def load(data: Data) -> IngestCache:
     """What is cached of the source; nothing where that is of other code, or damaged."""
     try:
@@ -63,12 +68,15 @@ def load(data: Data) -> IngestCache:
     known = table.schema.metadata or {}
     if known.get(b"code") != _code(data):
         return IngestCache()
-    rows = table.to_pylist()
-    found = {row["content"]: _record(row) for row in rows}
+    found: dict[str, ImageRecord | Unusable] = {}
+    near: set[tuple[str, str]] = set()
+    for batch in table.to_batches(BATCH):
+        for row in _rows(batch):
+            found[row["content"]] = _record(row)
+            near |= {(row["content"], other) for other in row["near"]}
     if known.get(b"near_duplicate") != _threshold(data):
         return IngestCache(found)
-    near = frozenset((row["content"], other) for row in rows for other in row["near"])
-    return IngestCache(found, near, frozenset(_pictures(found)))
+    return IngestCache(found, frozenset(near), frozenset(_pictures(found)))
 
 
 def save(data: Data, cache: IngestCache, earlier: IngestCache) -> None:
@@ -105,7 +113,7 @@ def compare(
     ordered = sorted(known) + sorted(pictures.keys() - known)
     near = {pair for pair in earlier.near if known.issuperset(pair)}
     if len(ordered) > len(known):
-        prints = np.stack([pictures[content].fingerprint for content in ordered])
+        prints = [pictures[content].fingerprint for content in ordered]
         pairs = duplicates.near_pairs(prints, data.near_duplicate, len(known))
         names = (sorted((ordered[first], ordered[second])) for first, second in pairs)
         near |= {(first, second) for first, second in names}
@@ -119,7 +127,7 @@ def _pictures(found: Mapping[str, ImageRecord | Unusable]) -> dict[str, ImageRec
 def _place(data: Data) -> Path:
     of = f"{data.align}:{data.identity.model}:{data.source}"
     name = hashlib.sha256(of.encode()).hexdigest()[:16]
-    return root() / ".ingest" / f"{name}.feather"
+    return folder() / f"{name}.feather"
 
 
 def _threshold(data: Data) -> bytes:
@@ -134,6 +142,14 @@ def _code(data: Data) -> bytes:
     if data.identity.model != "none":
         digest.update(identities.find(data.identity.model).read_bytes())
     return digest.hexdigest().encode()
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """Rows, of which what is large stays where it is, on the disk."""
+    large = {name: batch.column(name) for name in ("fingerprint", "aligned", "embedding")}
+    for number, row in enumerate(batch.drop_columns(list(large)).to_pylist()):
+        buffers = {name: column[number].as_buffer() for name, column in large.items()}
+        yield row | {name: None if b is None else memoryview(b) for name, b in buffers.items()}
 
 
 def _record(row: Mapping[str, Any]) -> ImageRecord | Unusable:

@@ -13,7 +13,7 @@ from faceage.core.image_files import may_be_image
 from faceage.core.progress import bar
 from faceage.core.reasons import Reason
 from faceage.core.script import UserError
-from faceage.data import identities
+from faceage.data import identities, ingest_cache
 from faceage.data.bursts import burst_pairs
 from faceage.data.duplicates import connected
 from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable
@@ -21,6 +21,7 @@ from faceage.data.ingest_cache import IngestCache
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels, NoLabel
 from faceage.data.reading import read_all
+from faceage.data.spool import on_disk
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Reasons for which nobody expected an image to be used.
@@ -74,7 +75,7 @@ def inspect(
     rejected = [_rejected(origin.path(name), Reason.ABSENT) for name in origin.reader.absent]
     records: dict[str, ImageRecord | Unusable] = {}
     known = earlier.records
-    found = read_all(origin, known.keys())
+    found = on_disk(read_all(origin, known.keys()), ingest_cache.folder())
     for path, face, record, problem in bar(found, "ingest", "file", len(origin.reader.images)):
         if problem:
             rejected.append(_rejected(origin.path(path), Reason.UNREADABLE, problem))

@@ -19,10 +19,10 @@ LOT = 4 * forward.BATCH  # faces decoded at once: batches are the same wherever 
 
 
 class Lot(NamedTuple):
-    """Some faces: their files, and the bytes of those that were cut out of a picture."""
+    """Some faces: their files, and the bytes of those that were cut out of a picture, or none."""
 
     source: Source
-    found: Sequence[tuple[str, bytes | None]]
+    found: Sequence[tuple[str, bytes]]
 
 
 def logits_of(origin: Origin, kept: Sequence[Candidate], side: int, model: Path) -> Tensor:
@@ -44,7 +44,8 @@ def logits_of(origin: Origin, kept: Sequence[Candidate], side: int, model: Path)
 
 def _lots(origin: Origin, kept: Sequence[Candidate]) -> Iterator[Lot]:
     for start in range(0, len(kept), LOT):
-        found = [(one.path, one.record.aligned) for one in kept[start : start + LOT]]
+        some = kept[start : start + LOT]
+        found = [(one.path, bytes(one.record.aligned or b"")) for one in some]
         names = [name for name, _ in found]
         source = origin.source
         if cluster.is_named():
