@@ -200,8 +200,7 @@ def test_folds_measured_elsewhere_stay_and_each_new_one_is_written(
     entry = json.loads(results.read_text())
     rows = entry["21-60/faceage"]["folds"]
     rows[0]["mae"] = 4.0
-    rows[1]["params"] = "others"
-    del rows[2]
+    del rows[1:]
     commit(repository, "another")
     results.write_text(json.dumps(entry))
     dvc.states, dvc.queued, written = {}, [], []
@@ -233,11 +232,29 @@ def test_parameters_are_the_same_wherever_the_files_lie(repository):
     Path("there").mkdir()
     for path in ("faces.tar", "there/faces.tar", "there/others.tar"):
         Path(path).touch()
-    digests = [
-        protocols.digest(protocols.folds("21-60", "faceage", [f"data.source={path}"])[0].params)
+    params = [
+        protocols.comparable(protocols.folds("21-60", "faceage", [f"data.source={path}"])[0].params)
         for path in ("faces.tar", "there/faces.tar", "there/others.tar")
     ]
-    assert digests[0] == digests[1] != digests[2]
+    assert params[0] == params[1] != params[2]
+
+
+@pytest.mark.parametrize(
+    ("then", "stays"),
+    [
+        ({}, True),
+        ({"train.lr": 0.5}, False),
+        ({"train.gone": 1}, False),
+        ({"train.img_size": None}, False),
+    ],
+)
+def test_a_fold_stays_if_no_parameter_of_then_is_another_now(repository, then, stays):
+    folds = protocols.folds("21-60", "faceage", [])
+    params = protocols.comparable(folds[0].params)
+    del params["train.lr"]  # as of a version without it
+    entry = {"params": params | then, "folds": [{"seed": 1, "mae": 4.0}]}
+    expected = {1: {"seed": 1, "mae": 4.0}} if stays else {}
+    assert protocols.kept(folds, entry) == expected
 
 
 def test_jobs_share_the_cores(repository, monkeypatch, no_waiting):

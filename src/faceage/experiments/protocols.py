@@ -4,7 +4,6 @@ Each is a file of the folder protocols/; docs/protocols.md explains them. A reci
 a protocol in folds, a DVC experiment for each seed.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -126,23 +125,25 @@ def folds(name: str, recipe: str, given: Sequence[str]) -> list[Fold]:
 def kept(folds: Sequence[Fold], entry: Mapping[str, Any]) -> dict[int, Any]:
     """Rows of an entry that are of these folds with the same parameters, by seed.
 
-    They may have been measured on another machine and at another commit, which each row names.
+    They may have been measured on another machine and at another commit, which each row names. A
+    parameter that came later does by default what was done without it.
     """
-    rows = {row["seed"]: row for row in entry.get("folds", [])}
-    return {
-        fold.seed: rows[fold.seed]
-        for fold in folds
-        if fold.seed in rows and rows[fold.seed]["params"] == digest(fold.params)
-    }
+    then, now = entry.get("params", {}), comparable(folds[0].params)
+    if any(key not in now or now[key] != value for key, value in then.items()):
+        return {}
+    seeds = {fold.seed for fold in folds}
+    return {row["seed"]: row for row in entry.get("folds", []) if row["seed"] in seeds}
 
 
-def digest(params: Params) -> str:
-    """Hash of all parameters; files count by their names, wherever they lie."""
+def comparable(params: Params) -> dict[str, Any]:
+    """All parameters but the seed; files by their names, wherever they lie."""
     values = _flat(params)
-    named = values | {
+    named = {
         key: Path(values[key]).name for key in overrides.FILES if values[key] not in overrides.MADE
     }
-    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
+    del values["seed"]
+    plain: dict[str, Any] = json.loads(json.dumps(values | named))
+    return plain
 
 
 def measured(
@@ -170,6 +171,7 @@ def measured(
         "pretraining": {"imagenet": "ImageNet"}.get(params.weights, Path(params.weights).name),
         "img_size": params.train.img_size,
         "of": len(folds),
+        "params": comparable(params),
         "summary": {metric: mean_and_sd([row[metric] for row in rows]) for metric in METRICS},
         "folds": rows,
     }
@@ -204,7 +206,6 @@ def _row(fold: Fold, commit: str) -> dict[str, Any]:
         "n": test["n"],
         **{metric: test[metric] for metric in METRICS},
         "minutes": tracking.minutes_of_training(fold.name),
-        "params": digest(fold.params),
         "commit": repository.git("rev-parse", "--short", f"{commit}^"),
     }
 
