@@ -1,23 +1,32 @@
 """One training in several processes: the same numbers, one that writes, and an end if one dies."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import mlflow
 import pandas as pd
 import psutil
 import pytest
 import together
 import torch
-from conftest import ROOT
-from test_training import INVOLVED, small_settings
+from conftest import ROOT, edit_params
+from test_contracts import row
+from test_training import INVOLVED, SMALL, small_settings
 
+import train
+from faceage.core import tables
 from faceage.networks import faces, forward
-from faceage.training import loop
+from faceage.training import launch, loop
 from faceage.training.processes import Processes
 from faceage.training.transforms import augment, make_transforms
 from faceage.training.whole_batch import Part
@@ -71,9 +80,9 @@ def test_a_face_is_changed_alike_in_whichever_process_it_is(transform):
         assert torch.equal(generator.get_state(), after.get_state())
 
 
-def started(*script: str, processes: int = 2, **environment: str) -> subprocess.Popen[str]:
+def started(*script: str, **environment: str) -> subprocess.Popen[str]:
     """A script in two processes, and whatever it prints in output.txt and errors.txt."""
-    own = {"PET_NPROC_PER_NODE": str(processes), "OMP_NUM_THREADS": "1"}
+    own = {"PET_NPROC_PER_NODE": "2", "OMP_NUM_THREADS": "1"}
     own["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
     return subprocess.Popen(
         [sys.executable, *script],
@@ -158,3 +167,171 @@ def test_the_first_process_alone_prints(compared):
     *going_on, last = compared["plain"].output.splitlines()
     assert going_on == ["going on after epoch 2 of an interrupted training"] * len(CASES)
     assert last == "process 0 of 2, environment 0"
+
+
+# Weights hardly move, so that float32's rounding stays below what is compared. What a norm or
+# a dropout did otherwise would still be seen at once, in the averaged statistics and in the loss.
+SLOW: dict[str, object] = {
+    "train.optimizer": "sgd",
+    "train.lr": 1e-5,
+    "train.epochs": 40,
+    "train.patience": 40,
+    "tracking": False,
+}
+
+
+@pytest.fixture
+def prepared(workspace):
+    """Faces and a split for src/train.py, and a training of 40 short epochs."""
+    edit_params(SMALL | SLOW)
+    ages = range(10, 70, 2)
+    rows = [row(n, age=age, age_low=age, age_high=age) for n, age in enumerate(ages)]
+    tables.write_faces(rows)
+    names = [str(row["face"]) for row in rows]
+    splits = ["train"] * 21 + ["val"] * 7 + ["test"] * 2
+    table = pd.DataFrame({"face": names, "cluster": names, "split": splits})
+    table.to_csv("data/split.csv", index=False)
+    Path("reports").mkdir(exist_ok=True)
+    return workspace
+
+
+def in_two(epochs: int, **environment: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """src/train.py in two processes, after so many epochs; and these, in their order."""
+    launcher = started("src/train.py", **environment)
+    wait_for(lambda: len(history()) >= epochs or launcher.poll() is not None)
+    assert launcher.poll() is None, Path("errors.txt").read_text()
+    ranks = psutil.Process(launcher.pid).children()
+    return launcher, sorted(ranks, key=lambda rank: int(rank.environ()["RANK"]))
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def history() -> pd.DataFrame:
+    path = Path("reports/history.csv")
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def test_a_killed_process_ends_the_training_with_a_sentence_and_it_goes_on(prepared):
+    """One of two is killed, then the other one; what they began is ended by one alone."""
+    train.main()
+    whole, models = history(), Path("models/model.json").read_text()
+    shutil.rmtree("models")
+    Path("reports/history.csv").unlink()
+    for victim, epochs in ((1, 1), (0, 6)):
+        launcher, ranks = in_two(epochs)
+        pid = ranks[victim].pid
+        ranks[victim].kill()
+        assert ended(launcher) == 1
+        (said,) = errors()
+        assert said.startswith(f"error: train: process {victim} (pid {pid}) was ended by SIGKILL,")
+        assert said.endswith(launch.GO_ON)
+        Path("errors.txt").unlink()
+    assert "going on after epoch" in Path("output.txt").read_text()
+    assert not Path("models").exists()
+    assert len(history()) < 40
+    train.main()
+    pd.testing.assert_frame_equal(history(), whole, rtol=1e-5)
+    assert json.loads(Path("models/model.json").read_text()).keys() == json.loads(models).keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_all_of_them(prepared, number):
+    launcher, _ = in_two(1)
+    launcher.send_signal(number)
+    assert ended(launcher) == 130
+    assert errors() == ["interrupted: run the same command again to go on"]
+
+
+@pytest.mark.slow
+def test_no_process_outlives_its_launcher(prepared):
+    launcher, _ = in_two(1)
+    launcher.kill()
+    assert ended(launcher) == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_what_is_wrong_for_all_of_them_is_said_once(prepared):
+    edit_params({"train.optimizer": "sdg"})
+    assert ended(started("src/train.py")) == 1
+    (said,) = errors()
+    assert said.startswith("error: train.optimizer: timm knows no 'sdg'")
+
+
+@pytest.mark.slow
+def test_one_process_alone_is_tracked(prepared):
+    edit_params({"tracking": True, "train.epochs": 2})
+    assert ended(started("src/train.py")) == 0
+    (run,) = mlflow.MlflowClient(f"sqlite:///{prepared}/mlflow.db").search_runs(["1"])
+    assert run.data.tags["processes"] == "2"
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["val_mae"] == pytest.approx(history()["val_mae"].iloc[-1], rel=1e-5)
+
+
+@pytest.fixture
+def port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def nodes(port: str, folders: list[Path]) -> list[subprocess.Popen[str]]:
+    """A process on each of two machines, both of them this one, started in these folders."""
+    launchers = []
+    for number, folder in enumerate(folders):
+        where = {"NNODES": "2", "NODE_RANK": str(number), "MASTER_ADDR": "127.0.0.1"}
+        where |= {"MASTER_PORT": port, "NPROC_PER_NODE": "1"}
+        with contextlib.chdir(folder):
+            launchers.append(
+                started("src/train.py", **{f"PET_{name}": value for name, value in where.items()})
+            )
+    return launchers
+
+
+@pytest.mark.slow
+def test_two_machines_and_one_of_them_goes(prepared, port):
+    """Their training is that of one; what is killed on one of them ends both, and says so."""
+    train.main()
+    whole = history()
+    Path("reports/history.csv").unlink()
+    launchers = nodes(port, [prepared, prepared])
+    wait_for(lambda: len(history()) >= 2)
+    (rank,) = psutil.Process(launchers[1].pid).children()
+    pid = rank.pid
+    rank.kill()
+    assert [ended(launcher) for launcher in launchers] == [1, 1]
+    lost, killed = sorted(errors(), key=lambda said: "SIGKILL" in said)
+    assert "process 0 has lost the processes of other machines" in lost
+    assert killed.startswith(f"error: train: process 1 (pid {pid}) was ended by SIGKILL")
+    launchers = nodes(port, [prepared, prepared])
+    assert [ended(launcher) for launcher in launchers] == [0, 0]
+    pd.testing.assert_frame_equal(history(), whole, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_machines_that_would_train_something_else_are_told(prepared, port, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(prepared, other, dirs_exist_ok=True, symlinks=True)
+    with contextlib.chdir(other):
+        edit_params({"train.lr": 0.5})
+    launchers = nodes(port, [prepared, other])
+    assert [ended(launcher) for launcher in launchers] == [1, 1]
+    (said,) = errors()
+    assert "has other code, parameters or data than process 0" in said
+
+
+@pytest.mark.slow
+def test_torchrun_by_hand(prepared):
+    """Its own report comes after the sentence of the first process."""
+    edit_params({"train.epochs": 2})
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    assert ended(started(*torchrun, "src/train.py")) == 0
+    assert len(history()) == 2
+    edit_params({"train.optimizer": "sdg"})
+    assert ended(started(*torchrun, "src/train.py")) == 1
+    assert errors()[0].startswith("error: train.optimizer: timm knows no 'sdg'")
