@@ -174,15 +174,15 @@ def test_the_first_process_alone_prints(compared):
 SLOW: dict[str, object] = {
     "train.optimizer": "sgd",
     "train.lr": 1e-5,
-    "train.epochs": 40,
-    "train.patience": 40,
+    "train.epochs": 20,
+    "train.patience": 20,
     "tracking": False,
 }
 
 
 @pytest.fixture
 def prepared(workspace):
-    """Faces and a split for src/train.py, and a training of 40 short epochs."""
+    """Faces and a split for src/train.py, and a training of 20 short epochs."""
     edit_params(SMALL | SLOW)
     ages = range(10, 70, 2)
     rows = [row(n, age=age, age_low=age, age_high=age) for n, age in enumerate(ages)]
@@ -222,7 +222,7 @@ def test_a_killed_process_ends_the_training_with_a_sentence_and_it_goes_on(prepa
     whole, models = history(), Path("models/model.json").read_text()
     shutil.rmtree("models")
     Path("reports/history.csv").unlink()
-    for victim, epochs in ((1, 1), (0, 6)):
+    for victim, epochs in ((1, 1), (0, 4)):
         launcher, ranks = in_two(epochs)
         pid = ranks[victim].pid
         ranks[victim].kill()
@@ -233,10 +233,28 @@ def test_a_killed_process_ends_the_training_with_a_sentence_and_it_goes_on(prepa
         Path("errors.txt").unlink()
     assert "going on after epoch" in Path("output.txt").read_text()
     assert not Path("models").exists()
-    assert len(history()) < 40
+    assert len(history()) < 20
     train.main()
     pd.testing.assert_frame_equal(history(), whole, rtol=1e-5)
     assert json.loads(Path("models/model.json").read_text()).keys() == json.loads(models).keys()
+
+
+def test_of_several_that_ended_the_one_that_began_it_is_named():
+    def failure(exitcode: int, timestamp: int) -> SimpleNamespace:
+        return SimpleNamespace(
+            exitcode=exitcode,
+            timestamp=timestamp,
+            pid=7,
+            error_file_data={},
+            signal_name=lambda: signal.Signals(-exitcode).name,
+        )
+
+    stopped, lost = failure(-signal.SIGTERM, 1), failure(launch.LOST, 1)
+    ends = {0: stopped, 1: lost, 2: failure(-signal.SIGKILL, 3), 3: failure(-signal.SIGSEGV, 2)}
+    assert "process 3 (pid 7) was ended by SIGSEGV;" in launch._what_became_of(ends)
+    assert "process 1 has lost" in launch._what_became_of({1: lost, 2: lost})
+    ends = {0: stopped, 1: failure(3, 2)}
+    assert "process 1 (pid 7) ended with exit code 3," in launch._what_became_of(ends)
 
 
 @pytest.mark.slow

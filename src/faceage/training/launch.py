@@ -90,14 +90,18 @@ def _what_became_of(failures: Mapping[int, Any]) -> str:
     ----------
     failures : torchrun's, by the process's number
     """
-    causes = {rank: each for rank, each in failures.items() if each.exitcode != LOST}
-    if not causes:
-        rank = min(failures)
+    # Those that follow from another's end come last; the rest in the order in which they ended.
+    follow = (INTERRUPTED, -signal.SIGTERM, LOST)
+    in_order = sorted(
+        failures.items(),
+        key=lambda each: (each[1].exitcode in follow, each[1].timestamp, each[0]),
+    )
+    rank, failure = in_order[0]
+    if failure.exitcode == LOST:
         return (
             f"train: process {rank} has lost the processes of other machines: look there why they"
             f" ended; {GO_ON}"
         )
-    rank, failure = min(causes.items(), key=lambda item: (item[1].timestamp, item[0]))
     if failure.exitcode < 0:
         name = failure.signal_name()
         memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
@@ -130,11 +134,14 @@ def _as_one_of_several(main: Callable[[Processes], None]) -> None:
         processes = _join()
         main(processes)
         processes.leave()
+        _need_no_interruption()
     except KeyboardInterrupt:
+        _need_no_interruption()
         if first and not watched:
             raise
         sys.exit(INTERRUPTED)
     except Exception as error:
+        _need_no_interruption()
         lost = _is_loss_of_others(error)
         told = UserError(f"train: lost the other processes; {GO_ON}") if lost else error
         explained = isinstance(told, UserError)
@@ -142,6 +149,11 @@ def _as_one_of_several(main: Callable[[Processes], None]) -> None:
             raise told from None
         _record(str(told) if explained else traceback.format_exc())
         sys.exit(LOST if lost else 1)
+
+
+def _need_no_interruption() -> None:
+    """Have the process ended at once by who stops it, from where it has nothing more to keep."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _is_loss_of_others(error: Exception) -> bool:
