@@ -23,11 +23,11 @@ import pandas as pd
 import torch
 
 from faceage import tracking
-from faceage.core import repository, tables
+from faceage.core import inputs, repository, tables
 from faceage.core.hashing import sha256
 from faceage.core.outputs import write_csv
 from faceage.core.params import TrackingParams, TrainParams, load
-from faceage.core.script import UserError, run
+from faceage.core.script import UserError, require_unchanged, run
 from faceage.core.settings import Train
 from faceage.networks import age_network, devices, faces, saved_model, targets
 from faceage.networks.target import labels
@@ -38,6 +38,7 @@ from faceage.training.loop import Epoch, Fitted, Trainer, check_monitor
 from faceage.training.processes import Processes
 
 
+<<<<<<< HEAD
 def main(processes: Processes | None = None) -> None:
     """Decode the faces, train each member, save them as one model.
 
@@ -47,6 +48,11 @@ def main(processes: Processes | None = None) -> None:
     """
     processes = processes or Processes()
     first = processes.is_first
+=======
+def main() -> None:
+    """Decode the faces, train each member, save them as one model."""
+    before = inputs.state()
+>>>>>>> d7ff337 (What changes while a stage is at work does not count as what it has read; rights lost and files gone are sentences; ingest reads again what it judged)
     params = load(TrainParams)
     settings = params.train
     age_network.require(params.model)
@@ -107,6 +113,7 @@ def main(processes: Processes | None = None) -> None:
         }
         saved_model.save([member.weights for member in members], architecture, target, about)
         write_history([member.history for member in members])
+        require_unchanged(before)  # here: the epochs are kept for who undoes what was changed
     Checkpoint(key).clear()
 
 

@@ -1,5 +1,6 @@
 """Bad input through the real scripts: one sentence, exit code 1, no half-written output."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -176,6 +177,32 @@ def test_a_full_disk_while_writing_a_model(small_disk, monkeypatch):
         script.run(write)
     assert [path.name for path in small_disk.iterdir()] == ["models"]
     assert (small_disk / "models/model.json").read_text() == "earlier"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.EACCES, "give yourself the right"),
+        (errno.EROFS, "give yourself the right"),
+        (errno.ENOENT, "put it back"),
+        (errno.EIO, "the disk, or the way to it, fails"),
+        (errno.EMFILE, "ulimit -n"),
+    ],
+)
+def test_what_the_system_refuses_is_one_sentence_with_the_file(number, said):
+    def fail():
+        raise OSError(number, os.strerror(number), "data/faces.parquet")
+
+    with pytest.raises(SystemExit, match=f"^error: data/faces.parquet: .*{said}.* again"):
+        script.run(fail)
+
+
+def test_what_the_system_says_of_no_file_is_ours_to_mend():
+    def fail():
+        raise OSError(errno.EINVAL, "Invalid argument", "x")
+
+    with pytest.raises(OSError, match="Invalid argument"):
+        script.run(fail)
 
 
 def test_an_interrupted_write_leaves_the_earlier_file(tmp_path):

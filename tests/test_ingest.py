@@ -217,3 +217,24 @@ def test_photographs_are_aligned_and_those_without_a_face_are_listed(workspace, 
     (seen,) = find_faces(images.decode(content))
     eyes = np.array([seen.left_eye, seen.right_eye]) / 200
     np.testing.assert_allclose(eyes, (LEFT_EYE, RIGHT_EYE), atol=0.03)
+
+
+@pytest.mark.parametrize(("edit", "message"), [("write", "changed while"), ("remove", "No such")])
+def test_a_file_that_changes_between_two_readings(workspace, monkeypatch, edit, message):
+    """Its bytes are read again when they are written: they have to be those that were judged."""
+    write_folder(good_files(), workspace / "faces")
+    path, whole = workspace / f"faces/40_0_1_{STAMP}.jpg", ingest.collect
+
+    def collect(opened):
+        found = whole(opened)
+        path.write_bytes(photo(99)) if edit == "write" else path.unlink()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest, "collect", collect)
+        with pytest.raises((UserError, FileNotFoundError), match=f"{message}.*"):
+            run_ingest("faces")
+    assert list((workspace / "data").iterdir()) == []
+    path.write_bytes(photo(8))
+    run_ingest("faces")
+    assert len(tables.read_faces()) == len(good_files())

@@ -1,9 +1,11 @@
 """Sources: every kind of archive gives the same files, what is damaged or locked is said."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -169,3 +171,42 @@ def test_leftovers_do_not_count_as_files(tmp_path):
         (tmp_path / name).write_bytes(b"x")
     with sources.open_source(tmp_path) as source:
         assert (source.names, source.ignored) == (["a.jpg"], 3)
+
+
+def test_what_goes_or_fails_while_a_folder_is_read_is_no_fault_of_a_file(tmp_path, monkeypatch):
+    """Listed as unreadable it would be left out for good; what never was readable is listed."""
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"a")
+    (tmp_path / "link.jpg").symlink_to("nowhere")
+    with sources.open_source(tmp_path) as source:
+        with pytest.raises(sources.Unreadable, match="No such file"):
+            source.read("link.jpg")
+        (tmp_path / "a.jpg").unlink()
+        with pytest.raises(FileNotFoundError):
+            source.read("a.jpg")
+
+        def fail(*_):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "b.jpg")
+
+        monkeypatch.setattr(sources, "open", fail, raising=False)
+        with pytest.raises(OSError, match="Input/output error"):
+            source.read("b.jpg")
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    for name in ("in", "lost+found"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(b"a")
+    scan, locked = os.scandir, {"lost+found"}
+
+    def scandir(path):
+        if os.path.basename(path) in locked:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with sources.open_source(tmp_path) as source:  # the system keeps that one to itself
+        assert source.names == ["in/a.jpg"]
+    locked.add("in")
+    with pytest.raises(PermissionError, match="in"), sources.open_source(tmp_path):
+        pass

@@ -70,12 +70,14 @@ script.run(main)
 """
 
 
+ENVIRONMENT = {key: text for key, text in os.environ.items() if not key.startswith("DVC_")}
+ENVIRONMENT |= {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "true"}
+ENVIRONMENT["PATH"] = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
+
+
 def dvc(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("DVC_")}
-    environment |= {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "true"}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     return subprocess.run(
-        ["dvc", *command], capture_output=True, text=True, env=environment, check=False, timeout=120
+        ["dvc", *command], capture_output=True, text=True, env=ENVIRONMENT, check=False, timeout=120
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from faceage.core.script import UserError
+
 
 def root() -> Path:
     """The real repository, also for an experiment that runs in a temporary copy of it."""
@@ -56,11 +58,20 @@ def lock_tags() -> dict[str, str]:
 
 
 def locked_stages(commit: str | None = None) -> dict[str, Any]:
-    """What dvc.lock says of each stage, here or at a commit; nothing where there is no dvc.lock."""
+    """What dvc.lock says of each stage, here or at a commit; nothing where there is no dvc.lock.
+
+    Raises
+    ------
+    UserError
+        If it cannot be parsed.
+    """
     lock = Path("dvc.lock")
     here = lock.read_text() if lock.exists() else ""
     text = content_at(commit, lock) if commit else here
-    return dict((yaml.safe_load(text) or {}).get("stages", {}))
+    try:
+        return dict((yaml.safe_load(text) or {}).get("stages", {}))
+    except (yaml.YAMLError, AttributeError):
+        raise UserError("dvc.lock is damaged; `git checkout dvc.lock` brings it back") from None
 
 
 def commits_of(path: Path) -> list[str]:

@@ -223,6 +223,7 @@ def whole(name: str, output: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the file system
+            error.filename = error.filename or name
             raise
         raise UserError(f"{name} is damaged: {stored.remedy(output)}") from None
 

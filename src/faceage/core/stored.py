@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faceage.core import hashing, repository
+from faceage.core.inputs import BY_DVC
 from faceage.core.script import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# DVC sets it for the commands of stages, whose inputs it has found to be those of dvc.lock.
-BY_DVC = "DVC_STAGE"
 ENTRIES = Path(".dvc/cache/files/md5")
 
 

@@ -26,6 +26,7 @@ from faceage.data.spool import on_disk
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Reasons for which nobody expected an image to be used.
 NOT_EXPECTED = (Reason.ABSENT, Reason.SET_ASIDE, Reason.COPY)
+AGAIN = "run the same command again when nobody writes there"
 
 
 class Rejected(NamedTuple):
@@ -155,7 +156,7 @@ def refuse_a_mixture(kept: list[Candidate]) -> None:
 def rows(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
     for candidate, row in zip(kept, described(kept, clusters), strict=True):
-        content = candidate.record.aligned or candidate.origin.source.read(candidate.path)
+        content = candidate.record.aligned or _read_again(candidate)
         yield row | {"image": {"bytes": content, "path": candidate.name}}
 
 
@@ -181,6 +182,18 @@ def described(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, o
             "weight": origin.weight,
             "fixed_split": origin.split,
         }
+
+
+def _read_again(candidate: Candidate) -> bytes:
+    """Bytes of a file that was read before; raises `UserError` if they are not the same."""
+    origin, place = candidate.origin, f"{candidate.origin.data.source}: {candidate.path}"
+    try:
+        content = origin.source.read(candidate.path)
+    except Unreadable as error:
+        raise UserError(f"{place} was read once and not again ({error}); {AGAIN}") from None
+    if hashlib.sha256(content).hexdigest() != candidate.face:
+        raise UserError(f"{place} changed while it was read; {AGAIN}")
+    return content
 
 
 def count_reasons(rejected: list[Rejected]) -> dict[str, int]:

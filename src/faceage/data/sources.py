@@ -5,6 +5,7 @@ What programs leave behind (see `image_files.is_leftover`) is no part of a sourc
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -47,6 +48,11 @@ BROKEN = (
 )
 ENCRYPTED = 0x1  # flag of a member of a .zip
 OPENED = ExitStack()  # what this process reads as long as it lives
+
+
+# Why a file of a folder gives no bytes whenever it is asked; else the disk or the system fails.
+OF_THE_FILE = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
+OF_THE_FILE |= {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL}
 
 
 class Locked(Exception):
@@ -99,7 +105,7 @@ class Folder(Source):
         self.root = str(root)
         self._set_names(
             os.path.normpath(os.path.join(os.path.relpath(folder, root), name))  # noqa: PTH118
-            for folder, _, names in os.walk(root)
+            for folder, _, names in os.walk(root, onerror=_raise)
             for name in names
         )
 
@@ -260,6 +266,9 @@ def _read(place: Place, max_bytes: int) -> bytes:
                 return file.read()
             return _bytes_at(file.fileno(), place.start, size)
     except OSError as error:
+        # It was there when the names were listed: gone is something else than unreadable.
+        if error.errno not in OF_THE_FILE or not os.path.lexists(place.path):
+            raise
         raise Unreadable(error.strerror or str(error)) from None
 
 

@@ -115,7 +115,7 @@ def load(folder: Path = FOLDER) -> tuple[Model, Target]:
         target = targets.restore(content["target"])
         model = Model([build(architecture) for _ in range(architecture.members)])
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+    except (KeyError, TypeError, RuntimeError, FileNotFoundError, SafetensorError) as error:
         raise UserError(f"{folder} holds no whole model ({error}); {RETRAIN}") from None
     return model.eval(), target
 
@@ -170,6 +170,6 @@ def _read(path: Path, remedy: str) -> dict[str, Any]:
         formats.require_known(content, path)
         if formats.KEY in content or sealed.KEY in content:
             content = sealed.unsealed(content)
-    except (ValueError, OSError, sealed.Broken):
+    except (ValueError, sealed.Broken):
         raise UserError(f"{path} is damaged; {remedy}") from None
     return {key: value for key, value in content.items() if key != formats.KEY}

@@ -38,6 +38,8 @@ from faceage.tracking.pending import Pending
 # What MLflow reports of its own doings would drown what the stage says.
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 logging.getLogger("alembic").setLevel(logging.WARNING)
+# The traceback of what a database refuses, beside the sentence that this module makes of it.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 EXPERIMENT = "faceage"
 FINGERPRINT = "fingerprint"
