@@ -256,9 +256,8 @@ def _survived(consequence: str) -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        first = str(error).splitlines()[0]
         print(
-            f"MLflow at {mlflow.get_tracking_uri()} does not take what is logged ({first}):"
+            f"MLflow at {mlflow.get_tracking_uri()} does not take what is logged ({_cause(error)}):"
             f" {consequence}",
             file=sys.stderr,
         )
@@ -269,13 +268,18 @@ def _reported() -> Iterator[None]:
     try:
         yield
     except FAILURES as error:
-        first = str(error).splitlines()[0]
         raise UserError(
-            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({first}): mend it (who you are"
+            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({_cause(error)}): mend it (who you are"
             " it learns from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or from"
             " MLFLOW_TRACKING_TOKEN), set MLFLOW_TRACKING_URI to another store, or set"
             " `tracking: off` in params.yaml"
         ) from None
+
+
+def _cause(error: Exception) -> str:
+    """The line that says it, without when SQLAlchemy came to notice and what it was about to do."""
+    lines = str(error).splitlines()
+    return next((line for line in lines if not line.startswith("(raised as a result")), lines[0])
 
 
 def _exists(run_id: str) -> bool:
