@@ -38,7 +38,6 @@ from faceage.training.loop import Epoch, Fitted, Trainer, check_monitor
 from faceage.training.processes import Processes
 
 
-<<<<<<< HEAD
 def main(processes: Processes | None = None) -> None:
     """Decode the faces, train each member, save them as one model.
 
@@ -48,11 +47,7 @@ def main(processes: Processes | None = None) -> None:
     """
     processes = processes or Processes()
     first = processes.is_first
-=======
-def main() -> None:
-    """Decode the faces, train each member, save them as one model."""
     before = inputs.state()
->>>>>>> d7ff337 (What changes while a stage is at work does not count as what it has read; rights lost and files gone are sentences; ingest reads again what it judged)
     params = load(TrainParams)
     settings = params.train
     age_network.require(params.model)

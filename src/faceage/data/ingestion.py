@@ -1,5 +1,6 @@
 """What the stage `ingest` does with each file: accept it as a labelled face or say why not."""
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from faceage.data.ingest_cache import IngestCache
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels, NoLabel
 from faceage.data.reading import read_all
+from faceage.data.sources import Unreadable
 from faceage.data.spool import on_disk
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

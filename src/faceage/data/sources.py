@@ -279,6 +279,12 @@ def _bytes_at(file: int, start: int, size: int) -> bytes:
     return content
 
 
+def _raise(error: OSError) -> None:
+    """For `os.walk`, which else passes over folders that it may not read, without a word."""
+    if os.path.basename(error.filename) != "lost+found":  # noqa: PTH119 (of the system's own)
+        raise error
+
+
 def _archives(folder: Folder) -> list[str]:
     """The folder's archives; none where there are images beside them."""
     if any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in folder.names):

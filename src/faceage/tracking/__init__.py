@@ -269,9 +269,9 @@ def _reported() -> Iterator[None]:
         yield
     except FAILURES as error:
         raise UserError(
-            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({_cause(error)}): mend it (who you are"
-            " it learns from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or from"
-            " MLFLOW_TRACKING_TOKEN), set MLFLOW_TRACKING_URI to another store, or set"
+            f"MLflow at {mlflow.get_tracking_uri()} refuses to log ({_cause(error)}): mend it"
+            " (who you are it learns from MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD,"
+            " or from MLFLOW_TRACKING_TOKEN), set MLFLOW_TRACKING_URI to another store, or set"
             " `tracking: off` in params.yaml"
         ) from None
 
