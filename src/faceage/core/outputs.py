@@ -1,5 +1,10 @@
-"""Outputs appear whole or not at all: written beside their place, then renamed into it."""
+"""Outputs appear whole or not at all: written beside their place, then renamed into it.
 
+What a killed process had begun to write, `.NAME.PROCESS.part`, is removed by the next one that
+writes there; git and DVC pass over it.
+"""
+
+import glob
 import json
 import os
 import shutil
@@ -9,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path; on success rename it to `path`, on failure remove it."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part_of(path)
     try:
         yield part
         if path.is_dir():
@@ -34,8 +39,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; on success it takes the place of `path`, on failure it goes."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _part_of(path)
     part.mkdir()
     try:
         yield part
@@ -48,6 +52,18 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """Where this process writes what is to become `path`, cleared of what killed ones left."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = part.suffixes[-2].removeprefix(".")
+        # In a container the next process may have the number of the killed one.
+        if pid.isdigit() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
+            shutil.rmtree(part, ignore_errors=True)
+            part.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
