@@ -17,6 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from faceage.core import processes
 from faceage.core.outputs import atomic_folder
 from faceage.core.params import SampleParams, load
 from faceage.core.progress import bar
@@ -35,8 +36,12 @@ def main() -> None:
         return
     count, img_size = params.sample.faces, params.sample.img_size
     draw = partial(draw_files, count, img_size, params.seed)
-    with atomic_folder(SAMPLE) as folder, ProcessPoolExecutor(os.cpu_count()) as processes:
-        drawn = processes.map(draw, range(count), chunksize=32)
+    with (
+        atomic_folder(SAMPLE) as folder,
+        # Workers would wait for ever for what a killed process no longer sends.
+        ProcessPoolExecutor(os.cpu_count(), initializer=processes.end_with_parent) as pool,
+    ):
+        drawn = pool.map(draw, range(count), chunksize=32)
         for files in bar(drawn, "sample", "face", count):
             for name, content in files:
                 (folder / name).write_bytes(content)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from faceage.core import inputs
+from faceage.core import inputs, processes
 from faceage.core.secrets import hidden
 
 # Raised by the operating system when a write does not fit: disk full, quota, file-size limit.
@@ -34,10 +34,13 @@ def run(main: Callable[[], None]) -> None:
 
     Exit codes: 0 done, 1 an error that the message explains, 130 interrupted, 141 the reader of the
     output has gone (`| head`). Anything else is a fault of the program and keeps its traceback.
-    SIGTERM, by which schedulers and sweeps end a process, interrupts like Ctrl-C. A stage of DVC's
-    ends with an error where something that it depends on has changed meanwhile: see `inputs`.
+    SIGTERM, by which schedulers and sweeps end a process, interrupts like Ctrl-C; so does, on
+    Linux, the end of a DVC that was killed: a stage would write where the next DVC runs its own. A
+    stage ends with an error where what it depends on has changed meanwhile: see `inputs`.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    if inputs.BY_DVC in os.environ:
+        processes.end_with_parent(signal.SIGTERM)
     try:
         before = inputs.state()
         main()
