@@ -19,6 +19,7 @@ from mlflow_servers import free_port, mlflow_server
 
 from faceage import tracking
 from faceage.core.script import UserError
+from faceage.tracking import abandoned
 from faceage.tracking.pending import Pending
 
 
@@ -64,6 +65,58 @@ def test_an_interrupted_run_is_gone_on_with_and_a_lost_one_replaced(store):
     with tracking.open_run(True, "abc", "0" * 32) as replaced:
         pass
     assert replaced.run_id != first.run_id
+
+
+def test_a_run_whose_process_was_killed_is_ended_by_the_next_and_others_are_left_alone(store):
+    """SIGKILL between two epochs; a live process, another machine, and one silent for two days."""
+    code = (
+        "import sys\n"
+        "from faceage import tracking\n"
+        "with tracking.open_run(True, 'abc') as run:\n"
+        "    print(run.run_id, flush=True)\n"
+        "    sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    both = [
+        subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    killed, alive = (process.stdout.readline().strip() for process in both if process.stdout)
+    both[0].kill()
+    both[0].wait()
+    with tracking.open_run(True, "abc") as mine:
+        client = mlflow.MlflowClient()
+        experiment = client.get_run(killed).info.experiment_id
+        two_days_ago = int(1000 * (time.time() - 2 * 24 * 3600))
+        elsewhere, silent = (
+            client.create_run(experiment, start_time=begun, tags={abandoned.TAG: "other 1 2.0"})
+            for begun in (None, two_days_ago)
+        )
+        named = {killed: "KILLED", alive: "RUNNING", mine.run_id: "RUNNING"}
+        assert {each: status_of(each) for each in named} == named
+        tracking.end_abandoned()
+        assert status_of(mine.run_id) == status_of(elsewhere.info.run_id) == "RUNNING"
+        assert status_of(silent.info.run_id) == "KILLED"
+    both[1].communicate("")
+    assert status_of(alive) == "FINISHED"
+    with tracking.open_run(True, "abc", killed) as again:
+        assert status_of(again.run_id) == "RUNNING"
+        assert tracking.end_abandoned() == []
+    assert status_of(killed) == "FINISHED"
+
+
+def status_of(run_id: object) -> str:
+    return str(mlflow.get_run(str(run_id)).info.status)
+
+
+def test_a_model_whose_logging_was_killed_makes_room_for_the_next(store):
+    with tracking.open_run(True, "abc") as run:
+        half, whole = run.begin_model(), run.begin_model()
+    left = mlflow.search_logged_models(output_format="list")
+    assert [model.model_id for model in left] == [whole] != [half]
 
 
 def test_off_writes_nothing(store):

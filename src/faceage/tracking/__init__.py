@@ -29,10 +29,10 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.db_types import DATABASE_ENGINES
 
-from faceage.core import repository
+from faceage.core import processes, repository
 from faceage.core.dotted import flatten
 from faceage.core.script import UserError
-from faceage.tracking import datasets
+from faceage.tracking import abandoned, datasets
 from faceage.tracking.pending import Pending
 
 # What MLflow reports of its own doings would drown what the stage says.
@@ -80,6 +80,8 @@ class Run:
         MLflow keeps what a metric was measured on with models, not with runs.
         """
         client, run = mlflow.MlflowClient(), mlflow.get_run(str(self.run_id))
+        for half in _unfinished_models(run):
+            client.delete_logged_model(half)
         model = mlflow.initialize_logged_model("model", run.info.run_id, params=run.data.params)
         inputs = run.inputs.dataset_inputs if run.inputs else []
         tested = [each.dataset for each in inputs if "testing" in {tag.value for tag in each.tags}]
@@ -123,6 +125,8 @@ def open_run(
 ) -> Iterator[Run]:
     """Start the run of a new model, or go on with `run_id`, that of an interrupted training.
 
+    Runs that killed processes left open are ended before.
+
     Parameters
     ----------
     system_metrics : whether MLflow samples the load of the machine meanwhile
@@ -139,8 +143,14 @@ def open_run(
     if run_id and not _exists(run_id):
         run_id = None
     name = None if run_id else repository.run_name()  # a run that goes on keeps its own
+    mine = {abandoned.TAG: processes.this()}
     with _reported():
-        mlflow_run = mlflow.start_run(run_id, run_name=name, log_system_metrics=system_metrics)
+        abandoned.end(EXPERIMENT)
+        if run_id:  # before it is open again, so that nobody takes it for abandoned
+            mlflow.MlflowClient().set_tag(run_id, *next(iter(mine.items())))
+        mlflow_run = mlflow.start_run(
+            run_id, run_name=name, tags=mine, log_system_metrics=system_metrics
+        )
     status = "FAILED"
     try:
         with _reported():
@@ -154,7 +164,7 @@ def open_run(
         status = "KILLED"
         raise
     finally:
-        with _survived("the run stays open there until a stage goes on with it"):
+        with _survived("the run stays open there until a stage goes on with it, or another begins"):
             mlflow.end_run(status)
 
 
@@ -185,6 +195,15 @@ def minutes_of_training(name: str) -> float | None:
     return sum(epoch.value for epoch in epochs) / 60
 
 
+def end_abandoned() -> list[str]:
+    """End the runs that killed processes left open, where there is a store; return their names."""
+    if _uri() == _local() and not (repository.root() / "mlflow.db").exists():
+        return []
+    _connect()
+    with _reported():
+        return abandoned.end(EXPERIMENT)
+
+
 def database() -> str:
     """URL of the SQL database that runs are kept in, with MLflow's tables in it.
 
@@ -204,6 +223,17 @@ def _uri() -> str:
 
 def _local() -> str:
     return f"sqlite:///{repository.root()}/mlflow.db"
+
+
+def _unfinished_models(run: mlflow.entities.Run) -> list[str]:
+    """Models of a run whose logging was killed."""
+    models = mlflow.search_logged_models(
+        experiment_ids=[run.info.experiment_id],
+        filter_string=f"source_run_id = '{run.info.run_id}'",
+        output_format="list",
+    )
+    pending = mlflow.entities.LoggedModelStatus.PENDING
+    return [model.model_id for model in models if model.status == pending]
 
 
 def _latest(condition: str) -> str | None:
