@@ -49,7 +49,7 @@ from faceage.core.shards import Shards
 from faceage.networks import age_network, devices, faces
 from faceage.networks.age_network import BackboneArchitecture
 from faceage.pretraining import simclr
-from faceage.training.checkpoints import Checkpoint, fingerprint
+from faceage.training.checkpoints import Checkpoint, fingerprint, held
 
 FOLDER = Path("data/weights")
 
@@ -68,10 +68,12 @@ def main() -> None:
 
     device = devices.pick()
     key = f"pretrain-{fingerprint('train', params)}"
-    interrupted = Checkpoint(key).load() or {}
-    with tracking.open_run(
-        load(TrackingParams).tracking, key, interrupted.get("run_id")
-    ) as tracked:
+    with (
+        held(key) as run_id,
+        tracking.open_run(
+            load(TrackingParams).tracking, key, run_id, system_metrics=True
+        ) as tracked,
+    ):
         tracked.log_input("train", "training", table, tables.FACES)
         about = describe(params, architecture, table)
         tracked.log_params({"pretrain": about})
@@ -99,7 +101,6 @@ def main() -> None:
         )
         pretrainer.fit(Checkpoint(key), tracked.run_id, report)
         simclr.save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
-    Checkpoint(key).clear()
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
 
 

@@ -14,6 +14,7 @@ if __name__ == "__main__":
     no_options(__doc__)
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -31,7 +32,7 @@ from faceage.core.script import UserError, require_unchanged, run
 from faceage.core.settings import Train
 from faceage.networks import age_network, devices, faces, saved_model, targets
 from faceage.networks.target import labels
-from faceage.training.checkpoints import Checkpoint, fingerprint
+from faceage.training.checkpoints import Checkpoint, fingerprint, held
 from faceage.training.dataset import FaceDataset
 from faceage.training.launch import launched
 from faceage.training.loop import Epoch, Fitted, Trainer, check_monitor
@@ -54,13 +55,12 @@ def main(processes: Processes | None = None) -> None:
     device = devices.pick()
     key = fingerprint("train", params)
     processes.agree(key)
-    interrupted = (Checkpoint(key).load() if first else None) or {}
-    with tracking.open_run(
-        load(TrackingParams).tracking and first,
-        key,
-        interrupted.get("run_id"),
-        system_metrics=True,
-    ) as tracked:
+    with (
+        held(key) if first else nullcontext() as run_id,
+        tracking.open_run(
+            load(TrackingParams).tracking and first, key, run_id, system_metrics=True
+        ) as tracked,
+    ):
         splits = tables.read_splits(Path(settings.split))
         for name, context in (("train", "training"), ("val", "validation")):
             tracked.log_input(name, context, splits[name], tables.FACES)
@@ -109,7 +109,6 @@ def main(processes: Processes | None = None) -> None:
         saved_model.save([member.weights for member in members], architecture, target, about)
         write_history([member.history for member in members])
         require_unchanged(before)  # here: the epochs are kept for who undoes what was changed
-    Checkpoint(key).clear()
 
 
 @dataclass(frozen=True)

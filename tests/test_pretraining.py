@@ -105,7 +105,7 @@ def test_resume_equals_uninterrupted_bit_for_bit(small, monkeypatch):
     assert not OUT.exists()
     assert same(whole, run_pretrain(monkeypatch))
     assert learned == [1, 2, 2]
-    assert not any(Path(".checkpoints").iterdir())
+    assert not any(path.is_dir() for path in Path(".checkpoints").iterdir())
 
 
 def test_it_starts_from_the_weights_that_it_is_given(small, monkeypatch):

@@ -11,12 +11,14 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 import yaml
+from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 
 from faceage.core import sealed
@@ -57,6 +59,32 @@ def _hashes(dep: str) -> Iterator[tuple[str, str]]:
         yield from ((str(file), sha256(file)) for file in sorted(path.rglob("*.py")))
     else:
         yield dep, Shards(dep).digest
+
+
+@contextmanager
+def held(fingerprint: str) -> Iterator[str | None]:
+    """Keep a training to this process; forget what is kept of it when it has ended well.
+
+    Another process that is at the same one is waited for: two would go on from each other's epochs,
+    and log to one run. A process that was killed holds nothing.
+
+    Yields
+    ------
+    The id of the tracking run to go on with, if it was interrupted.
+    """
+    checkpoint = Checkpoint(fingerprint)
+    checkpoint.folder.parent.mkdir(exist_ok=True)
+    lock = FileLock(checkpoint.folder.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("waiting for another process, which trains the same", flush=True)
+        lock.acquire()
+    try:
+        yield (checkpoint.load() or {}).get("run_id")
+        checkpoint.clear()
+    finally:
+        lock.release()
 
 
 class Checkpoint:

@@ -5,7 +5,6 @@ machine has several GPUs, or torchrun's own variables (PET_NPROC_PER_NODE, PET_N
 it starts torchrun's agent, which starts it again as each of the processes and watches them.
 """
 
-import ctypes
 import json
 import logging
 import os
@@ -27,6 +26,7 @@ from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from faceage.core.processes import end_with_parent
 from faceage.core.script import UserError
 from faceage.training.processes import Processes
 
@@ -37,7 +37,6 @@ INTERRUPTED = 130
 LOST = 75  # exit code of a process whose others have gone: sysexits.h, try again
 WATCHED_BY = "FACEAGE_LAUNCHER"  # process number of the one that says what became of the others
 GO_ON = "start it again with the same command, it goes on after the last finished epoch"
-PR_SET_PDEATHSIG = 1  # of Linux's sys/prctl.h
 
 
 def launched(main: Callable[[Processes], None]) -> None:
@@ -127,9 +126,8 @@ def _as_one_of_several(main: Callable[[Processes], None]) -> None:
     watched = os.environ.get(WATCHED_BY) == str(os.getppid())
     if not first:
         sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 (as long as it lives)
-    if sys.platform == "linux":
-        # Nobody would stop it who outlives who started it.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    # Nobody would stop it who outlives who started it.
+    end_with_parent(signal.SIGTERM)
     try:
         processes = _join()
         main(processes)
