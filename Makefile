@@ -19,7 +19,9 @@ LOCKED := requirements.txt requirements-models.txt requirements-cluster.txt
 
 .PHONY: all install test test-slow test-faults bench fix lock git-or-not
 
+# DVC empties its list of locks, unless it is killed.
 all: git-or-not
+	@if [ -e .dvc/tmp/rwlock ] && [ "$$(cat .dvc/tmp/rwlock)" != '{}' ]; then python src/recover.py; fi
 	dvc repro
 	@python src/summary.py
 	@if grep -qs no_scm .dvc/config.local; then echo '$(WITHOUT_GIT)'; fi

@@ -1,14 +1,21 @@
 """The DVC queue: bring named experiments of the present commit about."""
 
+import json
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import psutil
 
 from faceage.core import repository
 from faceage.core.script import UserError
 
 POLL = 20  # seconds between looks at the queue
+# Where DVC notes processes, each as a JSON object: those of its workers, and of each experiment.
+WORKERS, EXPERIMENTS = Path(".dvc/tmp/exps/celery"), Path(".dvc/tmp/exps/run")
 
 
 def finished() -> dict[str, str]:
@@ -33,9 +40,11 @@ def work_off(commands: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[s
     Raises
     ------
     UserError
-        If an experiment fails; those behind it stay in the queue.
+        If an experiment fails or is killed; those behind it stay in the queue.
     """
     missing = [name for name in commands if name not in finished()]
+    if missing:
+        end_killed()
     states = _states() if missing else {}
     for name in missing:
         if states.get(name) in ("Queued", "Running"):
@@ -53,16 +62,52 @@ def work_off(commands: Mapping[str, Sequence[str]], jobs: int = 1) -> Iterator[s
         states = _states()
         if failed := [name for name in missing if states.get(name) == "Failed"]:
             raise UserError(f"{failed[0]} failed; `dvc queue logs {failed[0]}` says why")
+        if killed := [name for name in end_killed() if name in missing]:
+            raise UserError(f"{killed[0]} was killed; the same command again goes on with it")
         if missing and list(states.values()).count("Running") < min(jobs, len(missing)):
             _dvc("queue", "start", "--jobs", str(jobs))
         if missing:
             time.sleep(POLL)
 
 
+def end_killed() -> list[str]:
+    """Have DVC take experiments for failed that were killed with their worker; return their names.
+
+    Nobody tells it: it would show them as running, and wait for them, for ever. An experiment that
+    has outlived its worker is waited for, though nobody will collect its result.
+    """
+    if not EXPERIMENTS.exists() or any(map(_is_alive, WORKERS.glob("*.json"))):
+        return []
+    running = [row for row in _rows() if row[-1] == "Running"]
+    killed = [
+        name
+        for commit, name, *_ in running
+        if not any(map(_is_alive, EXPERIMENTS.glob(f"{commit}*/*.json")))
+    ]
+    for name in killed:
+        _dvc("queue", "kill", name)
+    return killed
+
+
+def _is_alive(note: Path) -> bool:
+    """Whether a process of DVC's is at work, by the note that it keeps of it."""
+    try:
+        known = json.loads(note.read_text())
+        ended = known.get("returncode") is not None
+        return not ended and "dvc" in " ".join(psutil.Process(known["pid"]).cmdline())
+    except (FileNotFoundError, ValueError, KeyError, psutil.Error):
+        return False
+
+
 def _states() -> dict[str, str]:
     """State of each named task: Queued, Running, Failed or Success."""
+    return {name: state for _, name, *_, state in _rows()}
+
+
+def _rows() -> list[list[str]]:
+    """The table of `dvc queue status`: short commit, name, when it was created, state."""
     rows = [line.split() for line in _dvc("queue", "status").splitlines()[1:]]
-    return {row[1]: row[-1] for row in rows if len(row) >= 4}
+    return [row for row in rows if len(row) >= 4 and row[0] != "Worker"]
 
 
 def _dvc(*arguments: str) -> str:
@@ -70,8 +115,13 @@ def _dvc(*arguments: str) -> str:
 
 
 def _call(command: Sequence[str]) -> str:
-    result = subprocess.run(command, check=False, capture_output=True, text=True)
-    if result.returncode:
-        said = (result.stderr or result.stdout).strip().splitlines() or ["no word"]
-        raise UserError(f"`{' '.join(command[:3])}` failed: {said[-1].removeprefix('ERROR: ')}")
-    return result.stdout
+    # Into files: the workers that `dvc queue start` leaves behind would hold pipes open.
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        code = subprocess.run(command, check=False, stdout=out, stderr=err).returncode
+        for file in (out, err):
+            file.seek(0)
+        printed, said = out.read(), err.read()
+    if code:
+        last = ((said or printed).strip().splitlines() or ["no word"])[-1]
+        raise UserError(f"`{' '.join(command[:3])}` failed: {last.removeprefix('ERROR: ')}")
+    return printed

@@ -1,0 +1,87 @@
+"""Clear away what a killed run left in the way of the next one; where nothing is, do nothing.
+
+    python src/recover.py
+
+DVC writes its list of locks, .dvc/tmp/rwlock, and dvc.lock in place. One that is half written is
+removed or, of dvc.lock, replaced by that of the last commit: what ran since is in DVC's run cache.
+Experiments of the queue and runs in MLflow whose process is no more are ended, as failed and as
+killed: each goes on where it was when it is started again. `make` does this after a kill.
+"""
+
+from faceage.core.command_line import no_options
+
+if __name__ == "__main__":
+    no_options(__doc__)
+
+import json
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.lock import Lock, LockError
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils.serialize import load_yaml
+from voluptuous import Invalid
+
+from faceage import tracking
+from faceage.core import repository
+from faceage.core.outputs import atomic_write
+from faceage.core.script import UserError, run
+from faceage.experiments import queue
+
+OF_DVC = Path(".dvc/tmp")
+LIST_OF_LOCKS = OF_DVC / "rwlock"
+LOCK = Path("dvc.lock")
+NO_STAGES = "schema: '2.0'\n"
+
+
+def main() -> None:
+    """Look at each that a kill can leave, and say what was cleared."""
+    cleared = []
+    if OF_DVC.exists():
+        try:
+            with Lock(str(OF_DVC / "lock")), Lock(str(OF_DVC / "rwlock.lock")):
+                cleared += unlocked()
+        except LockError:
+            raise UserError(
+                "another DVC is at work here: wait for it, or end it, then start the same again"
+            ) from None
+        cleared += [f"experiment {name}: ended as failed" for name in queue.end_killed()]
+    cleared += [f"run {name} in MLflow: ended as killed" for name in tracking.end_abandoned()]
+    for line in cleared:
+        print(f"left by a run that was killed: {line}")
+
+
+def unlocked() -> list[str]:
+    """Mend the two files that DVC writes in place; only while it is not at work."""
+    cleared = []
+    if LIST_OF_LOCKS.exists() and not is_json(LIST_OF_LOCKS):
+        LIST_OF_LOCKS.unlink()
+        cleared.append(f"{LIST_OF_LOCKS}, half written: removed")
+    if LOCK.exists() and not is_lock(LOCK):
+        committed = repository.content_at("HEAD", LOCK)
+        with atomic_write(LOCK) as part:
+            part.write_text(f"{committed}\n" if committed else NO_STAGES)
+        cleared.append(f"{LOCK}, half written: it is that of the last commit again")
+    return cleared
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file is JSON from its beginning to its end."""
+    try:
+        json.loads(path.read_text())
+    except ValueError:
+        return False
+    return True
+
+
+def is_lock(path: Path) -> bool:
+    """Whether DVC can read a dvc.lock."""
+    try:
+        COMPILED_LOCKFILE_SCHEMA(load_yaml(str(path)))
+    except (DvcException, Invalid):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    run(main)
