@@ -2,8 +2,8 @@
 
     python src/recover.py
 
-DVC writes its list of locks, .dvc/tmp/rwlock, and dvc.lock in place. One that is half written is
-removed or, of dvc.lock, replaced by that of the last commit: what ran since is in DVC's run cache.
+DVC writes its lists of locks, .dvc/tmp/rwlock, and dvc.lock in place. A list that is half written
+is removed, and dvc.lock becomes that of the last commit: what ran since is in DVC's run cache.
 Experiments of the queue and runs in MLflow whose process is no more are ended, as failed and as
 killed: each goes on where it was when it is started again. `make` does this after a kill.
 """
@@ -29,7 +29,7 @@ from faceage.core.script import UserError, run
 from faceage.experiments import queue
 
 OF_DVC = Path(".dvc/tmp")
-LIST_OF_LOCKS = OF_DVC / "rwlock"
+LISTS_OF_LOCKS = (OF_DVC / "rwlock", OF_DVC / "exps/rwlock")  # of the tree, and of the queue
 LOCK = Path("dvc.lock")
 NO_STAGES = "schema: '2.0'\n"
 
@@ -39,8 +39,8 @@ def main() -> None:
     cleared = []
     if OF_DVC.exists():
         try:
-            with Lock(str(OF_DVC / "lock")), Lock(str(OF_DVC / "rwlock.lock")):
-                cleared += unlocked()
+            with Lock(str(OF_DVC / "lock")):
+                cleared += mended()
         except LockError:
             raise UserError(
                 "another DVC is at work here: wait for it, or end it, then start the same again"
@@ -51,12 +51,15 @@ def main() -> None:
         print(f"left by a run that was killed: {line}")
 
 
-def unlocked() -> list[str]:
-    """Mend the two files that DVC writes in place; only while it is not at work."""
+def mended() -> list[str]:
+    """Mend the files that DVC writes in place; only while it is not at work."""
     cleared = []
-    if LIST_OF_LOCKS.exists() and not is_json(LIST_OF_LOCKS):
-        LIST_OF_LOCKS.unlink()
-        cleared.append(f"{LIST_OF_LOCKS}, half written: removed")
+    for path in LISTS_OF_LOCKS:
+        if path.exists():
+            with Lock(str(path.with_suffix(".lock"))):
+                if not is_json(path):
+                    path.unlink()
+                    cleared.append(f"{path}, half written: removed")
     if LOCK.exists() and not is_lock(LOCK):
         committed = repository.content_at("HEAD", LOCK)
         with atomic_write(LOCK) as part:
