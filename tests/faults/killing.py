@@ -72,12 +72,9 @@ class Pipeline:
         self.before: dict[str, Before] = {}
 
     def make(self, stages: tuple[str, ...] = STAGES) -> None:
-        """Run stages undisturbed, up to the last of these; keep the folder before each of these.
-
-        Where there is none, all run.
-        """
+        """Run stages undisturbed, up to the last of these; keep the folder before each of these."""
         self._begin()
-        last = max(map(STAGES.index, stages), default=len(STAGES) - 1)
+        last = max(map(STAGES.index, stages))
         for stage in STAGES[: last + 1]:
             folder = self.base / "before" / stage
             if stage in stages:

@@ -8,6 +8,7 @@ from collections import Counter
 
 import killing
 import pytest
+import reading
 import record
 import tiny_pipeline
 from conftest import edit_params
@@ -56,11 +57,37 @@ def test_results_of_before_come_back_after_a_kill(tmp_path, monkeypatch):
     assert "up to date" in call("dvc", "repro", cwd=made).stdout
 
 
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    """The pipeline before and after every stage, and what a reader of reports/ saw meanwhile."""
+    pipeline = killing.Pipeline(tmp_path_factory.mktemp("all"))
+    with reading.reader(pipeline.work / "reports") as seen:
+        pipeline.make()
+        pipeline.run("git", "add", "--all")
+        pipeline.run("git", "commit", "--quiet", "--message", "results")
+        for path in ("tables", "predictions.csv", "history.csv"):
+            pipeline.run("rm", "-r", f"reports/{path}")
+        restored = pipeline.run("dvc", "repro")
+    assert restored.returncode == 0, restored.stderr
+    return pipeline, seen
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
-def test_many_killed_stages(tmp_path):
-    pipeline = killing.Pipeline(tmp_path)
-    pipeline.make()
+def test_a_reader_of_reports_sees_no_half_file(read):
+    """Neither while every stage writes nor while DVC puts back what was deleted."""
+    seen = Counter(read[1])
+    whole = seen.pop("whole")
+    outcomes = Counter({"whole": whole, record.LOST: len(seen)})
+    record.write("Two at once: a reader of reports/ during a run", {"files": outcomes})
+    assert whole > len(killing.STAGES)
+    assert not seen
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+def test_many_killed_stages(read):
+    pipeline = read[0]
     start = time.monotonic()
     found: dict[str, Counter[str]] = {stage: Counter() for stage in killing.STAGES}
     for seed in range(KILLS):

@@ -1,4 +1,4 @@
-"""Two at once: two `dvc repro`, a page of MLflow beside a training, a reader of reports/."""
+"""Two at once: two `dvc repro`, a page of MLflow beside a training; test_killed.py has a reader."""
 
 import sqlite3
 import subprocess
@@ -6,11 +6,8 @@ import threading
 from collections import Counter
 from contextlib import closing
 
-import killing
 import mlflow
-import pytest
 import reading
-import record
 import tiny_pipeline
 from mlflow_servers import mlflow_server
 from test_pipeline import call
@@ -77,7 +74,7 @@ def test_the_page_of_mlflow_is_open_while_a_training_writes(tmp_path, monkeypatc
 
 
 def test_a_reader_sees_what_is_half(tmp_path):
-    """The reader of the test below, on files that are written in place."""
+    """The reader of test_killed.py, on files that are written in place."""
     with reading.reader(tmp_path) as found:
         (tmp_path / "a.json").write_text('{"a": 1')
         while not found:
@@ -86,22 +83,3 @@ def test_a_reader_sees_what_is_half(tmp_path):
         while "whole" not in found:
             pass
     assert set(found) == {"half a.json", "whole"}
-
-
-@pytest.mark.faults
-@pytest.mark.timeout(1800)
-def test_a_reader_of_reports_during_a_run(tmp_path):
-    """Every stage, and then what DVC puts back from its cache, never shows half a file."""
-    pipeline = killing.Pipeline(tmp_path)
-    with reading.reader(pipeline.work / "reports") as found:
-        pipeline.make(())
-        pipeline.run("git", "add", "--all")
-        pipeline.run("git", "commit", "--quiet", "--message", "results")
-        for path in ("reports/tables", "reports/predictions.csv", "reports/history.csv"):
-            subprocess.run(["rm", "-r", path], cwd=pipeline.work, check=True)
-        again = pipeline.run("dvc", "repro")
-        assert again.returncode == 0, again.stderr
-    assert found.pop("whole") > len(killing.STAGES)
-    outcomes = Counter({"files seen, each whole": 1} if not found else {record.LOST: len(found)})
-    record.write("Two at once: a reader of reports/", {"a run of every stage": outcomes})
-    assert not found
