@@ -2,7 +2,8 @@
 
 The same command starts them all. It is the training itself where nothing asks for more; where the
 machine has several GPUs, or torchrun's own variables (PET_NPROC_PER_NODE, PET_NNODES ...) say so,
-it starts torchrun's agent, which starts it again as each of the processes and watches them.
+it starts torchrun's agent, which starts it again as each of the processes and watches them; where
+RAY_ADDRESS names a cluster, it does that on its nodes.
 """
 
 import json
@@ -26,8 +27,10 @@ from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+from faceage.core import cluster
 from faceage.core.processes import end_with_parent
 from faceage.core.script import UserError
+from faceage.training.nodes import LOST_OTHERS, train_on_cluster
 from faceage.training.processes import Processes
 
 # Longest time for which a process waits for another one that says nothing, as where the power of a
@@ -49,15 +52,14 @@ def launched(main: Callable[[Processes], None]) -> None:
     """
     if "LOCAL_RANK" in os.environ:
         _as_one_of_several(main)
-    elif _several_are_wanted():
+    elif {"PET_NPROC_PER_NODE", "PET_NNODES"} & set(os.environ):
+        _with_torchrun()
+    elif cluster.is_named():
+        train_on_cluster()
+    elif torch.cuda.device_count() > 1:
         _with_torchrun()
     else:
         main(Processes())
-
-
-def _several_are_wanted() -> bool:
-    asked = {"PET_NPROC_PER_NODE", "PET_NNODES"} & set(os.environ)
-    return bool(asked) or torch.cuda.device_count() > 1
 
 
 def _with_torchrun() -> None:
@@ -97,10 +99,7 @@ def _what_became_of(failures: Mapping[int, Any]) -> str:
     )
     rank, failure = in_order[0]
     if failure.exitcode == LOST:
-        return (
-            f"train: process {rank} has lost the processes of other machines: look there why they"
-            f" ended; {GO_ON}"
-        )
+        return f"train: process {rank} {LOST_OTHERS}: look there why they ended; {GO_ON}"
     if failure.exitcode < 0:
         name = failure.signal_name()
         memory = ", as the system does where memory runs out" if name == "SIGKILL" else ""
