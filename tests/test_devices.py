@@ -20,6 +20,7 @@ import pytest
 import together
 import torch
 from conftest import ROOT, edit_params
+from ray_cluster import two_nodes
 from test_contracts import row
 from test_training import INVOLVED, SMALL, small_settings
 
@@ -31,7 +32,7 @@ from faceage.training.processes import Processes
 from faceage.training.transforms import augment, make_transforms
 from faceage.training.whole_batch import Part
 
-PATIENCE = 120  # seconds for anything here; a hang is longer
+PATIENCE = 400  # seconds for anything here, on a busy machine; a hang is longer
 EVERY = [
     {"name": "flip", "p": 0.5},
     {"name": "affine", "rotate": 10, "zoom": 0.2, "shift": 0.1, "fill": 0.3},
@@ -353,3 +354,31 @@ def test_torchrun_by_hand(prepared):
     edit_params({"train.optimizer": "sdg"})
     assert ended(started(*torchrun, "src/train.py")) == 1
     assert errors()[0].startswith("error: train.optimizer: timm knows no 'sdg'")
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_trains_as_one_process_and_goes_on_where_a_node_ends(prepared):
+    train.main()
+    whole = history()
+    Path("reports/history.csv").unlink()
+    with two_nodes():
+        launcher = started("src/train.py", PET_NPROC_PER_NODE="")
+        wait_for(lambda: len(history()) >= 2 or launcher.poll() is not None)
+        ranks = [each for each in psutil.process_iter() if trains_in(prepared, each)]
+        victim = next(rank for rank in ranks if rank.environ().get("RANK") == "1")
+        victim.kill()
+        assert ended(launcher) == 1
+        (said,) = errors()
+        assert said.startswith(f"error: train: process 1 (pid {victim.pid}) was ended by SIGKILL")
+        _, left = psutil.wait_procs(ranks, PATIENCE)
+        assert not left
+        assert ended(started("src/train.py", PET_NPROC_PER_NODE="")) == 0
+    assert "in 2 processes" in Path("output.txt").read_text()
+    pd.testing.assert_frame_equal(history(), whole, rtol=1e-5)
+
+
+def trains_in(folder: Path, process: psutil.Process) -> bool:
+    try:
+        return "src/train.py" in process.cmdline() and process.cwd() == str(folder)
+    except psutil.Error:
+        return False

@@ -30,7 +30,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from faceage.core import cluster
 from faceage.core.processes import end_with_parent
 from faceage.core.script import UserError
-from faceage.training.nodes import LOST_OTHERS, train_on_cluster
+from faceage.training.nodes import GO_ON, LOST_OTHERS, train_on_cluster
 from faceage.training.processes import Processes
 
 # Longest time for which a process waits for another one that says nothing, as where the power of a
@@ -39,7 +39,6 @@ PATIENCE = timedelta(minutes=10)
 INTERRUPTED = 130
 LOST = 75  # exit code of a process whose others have gone: sysexits.h, try again
 WATCHED_BY = "FACEAGE_LAUNCHER"  # process number of the one that says what became of the others
-GO_ON = "start it again with the same command, it goes on after the last finished epoch"
 
 
 def launched(main: Callable[[Processes], None]) -> None:
@@ -52,7 +51,7 @@ def launched(main: Callable[[Processes], None]) -> None:
     """
     if "LOCAL_RANK" in os.environ:
         _as_one_of_several(main)
-    elif {"PET_NPROC_PER_NODE", "PET_NNODES"} & set(os.environ):
+    elif os.environ.get("PET_NPROC_PER_NODE") or os.environ.get("PET_NNODES"):
         _with_torchrun()
     elif cluster.is_named():
         train_on_cluster()

@@ -20,6 +20,7 @@ from faceage.core.script import UserError
 PASSED_ON = ("DVC_", "GLOO_", "HF_", "MLFLOW_", "NCCL_", "OMP_", "PYTHONPATH")
 ENDED = "exit code "  # begins the last line of what a node says
 LOST_OTHERS = "has lost the processes of other machines"
+GO_ON = "start it again with the same command, it goes on after the last finished epoch"
 
 
 def train_on_cluster() -> None:
@@ -84,9 +85,8 @@ def _train_on(ray: Any, group: Any, bundles: list[dict[str, float]]) -> None:
                 if number == 0 and not lines[-1].startswith((ENDED, "error: ")):
                     print(lines[-1], flush=True)
         except ray.exceptions.RayError as error:
-            lines.append(
-                f"error: train: node {number} of the cluster has gone ({type(error).__name__})"
-            )
+            name = type(error).__name__
+            lines.append(f"error: train: node {number} of the cluster has gone ({name}): {GO_ON}")
         return lines
 
     with ThreadPoolExecutor(len(bundles)) as threads:
