@@ -61,10 +61,10 @@ def main() -> None:
             raise Done
         return loss
 
-    def one_of_few(trainer: loop.Trainer, number: int, of_phase: int) -> float:
+    def one_of_few(trainer: loop.Trainer, number: int, *arguments: Any) -> float:
         if number > EPOCHS:
             raise Done
-        return epoch(trainer, number, of_phase)
+        return epoch(trainer, number, *arguments)
 
     def nothing(_: Checkpoint) -> None:
         """No training was interrupted: those that end here are not gone on with."""

@@ -3,7 +3,7 @@
     python src/check.py
 
 Reads  params.yaml and what it points to: the sources, a published split, the model's name, the
-       weights, the model of identities; the models that find faces
+       weights, the model of identities; shards that are far; the models that find faces
 Writes data/checked/params.txt, always the same: the other stages wait for it, and rerun only for
        reasons of their own
 """
@@ -20,6 +20,7 @@ from faceage.core.outputs import atomic_write
 from faceage.core.params import Params, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Data, External, FurtherSource
+from faceage.core.shards import Shards
 from faceage.data import identities, sources
 from faceage.data.readers import registry
 from faceage.detection import detector
@@ -57,6 +58,8 @@ def main() -> None:
         if Path(place.source) != Path("data/sample"):  # which the stage `sample` has yet to draw
             with sources.open_source(place.source):
                 pass
+    if "://" in params.train.faces:
+        Shards(params.train.faces)
     split = Path(params.split.source)
     if split != tables.FACES and not split.is_file():  # the faces are yet to be ingested
         raise UserError(f"split.source: there is no file {split}; {tables.FACES}: a split is drawn")

@@ -4,7 +4,7 @@
 
 Reads  data/faces.parquet, data/split.csv (train and val) or data/clean_split.csv, weights
 Writes models/, reports/history.csv, this one after each epoch; logs to MLflow
-Killed at any moment and started again, it goes on from the last finished epoch. On a machine with
+Killed at any moment and started again, it goes on where it last was. On a machine with
 several GPUs it starts a process for each; docs/devices.md has several machines.
 """
 
@@ -15,7 +15,6 @@ if __name__ == "__main__":
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -28,15 +27,16 @@ from faceage.core import inputs, repository, tables
 from faceage.core.hashing import sha256
 from faceage.core.outputs import write_csv
 from faceage.core.params import TrackingParams, TrainParams, load
-from faceage.core.script import UserError, require_unchanged, run
+from faceage.core.script import require_unchanged, run
 from faceage.core.settings import Train
-from faceage.networks import age_network, devices, faces, saved_model, targets
-from faceage.networks.target import labels
+from faceage.core.shards import Shards
+from faceage.networks import age_network, devices, saved_model, targets
+from faceage.training import reading
 from faceage.training.checkpoints import Checkpoint, fingerprint, held
-from faceage.training.dataset import FaceDataset
 from faceage.training.launch import launched
 from faceage.training.loop import Epoch, Fitted, Trainer, check_monitor
 from faceage.training.processes import Processes
+from faceage.training.reading import Read
 
 
 def main(processes: Processes | None = None) -> None:
@@ -61,10 +61,7 @@ def main(processes: Processes | None = None) -> None:
             load(TrackingParams).tracking and first, key, run_id, system_metrics=True
         ) as tracked,
     ):
-        splits = tables.read_splits(Path(settings.split))
-        for name, context in (("train", "training"), ("val", "validation")):
-            tracked.log_input(name, context, splits[name], tables.FACES)
-        read = read_faces(splits, params)
+        read = read_faces(params, tracked)
         train, val = read.train, read.val
         check_monitor(train.labels, settings)
         targets.check(params.target, settings.reweight, train.weights.tolist())
@@ -102,7 +99,10 @@ def main(processes: Processes | None = None) -> None:
             },
             "synthetic": read.synthetic,
             "side": read.side,
-            "data": {path.name: sha256(path) for path in (tables.FACES, Path(settings.split))},
+            "data": {
+                tables.FACES.name: Shards(settings.faces).digest,
+                Path(settings.split).name: sha256(Path(settings.split)),
+            },
             "fingerprint": key,
             "versions": {name: version(name) for name in ("torch", "timm", "safetensors")},
         }
@@ -111,35 +111,18 @@ def main(processes: Processes | None = None) -> None:
         require_unchanged(before)  # here: the epochs are kept for who undoes what was changed
 
 
-@dataclass(frozen=True)
-class Read:
-    """What is learned from and decided on.
-
-    side: of the data set's faces, in pixels; synthetic: whether any that is learned from is drawn.
-    """
-
-    train: FaceDataset
-    val: FaceDataset
-    side: int
-    synthetic: bool
-
-
-def read_faces(splits: dict[str, pd.DataFrame], params: TrainParams) -> Read:
-    """Decode the splits train and val, to the size that the network takes."""
-    if len(splits["train"]) < 2:
-        raise UserError("train: the training set has fewer than 2 faces; add faces to data.source")
-    side = faces.stored_side(pd.concat(splits.values()))
-    img_size = age_network.input_side(params.model, params.train)
+def read_faces(params: TrainParams, tracked: tracking.Run) -> Read:
+    """Decode the faces of train and val to the size that the network takes, or stream them."""
+    settings = params.train
+    source, split = settings.faces, Path(settings.split)
+    img_size = age_network.input_side(params.model, settings)
     classes = params.groupings[params.target.grouping].names
-    decoded = []
-    for name in ("train", "val"):
-        table = splits[name]
-        pixels = faces.decode(table, tables.image_bytes(table["face"]), side, img_size)
-        weights = torch.tensor(table["weight"].to_numpy(dtype="float32"))
-        names = table["path"].tolist()
-        decoded.append(FaceDataset(names, pixels, labels(table, classes), weights))
-    synthetic = bool(splits["train"]["synthetic"].any())
-    return Read(train=decoded[0], val=decoded[1], side=side, synthetic=synthetic)
+    if settings.pixels == "stream":
+        return reading.streamed(source, split, img_size, classes)
+    splits = tables.read_splits(split, source)
+    for name, context in (("train", "training"), ("val", "validation")):
+        tracked.log_input(name, context, splits[name], Path(source))
+    return reading.decoded(splits, source, img_size, classes)
 
 
 def report_epoch(

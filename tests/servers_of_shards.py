@@ -24,7 +24,7 @@ class WebServer:
     address: of the folder; sent: bytes of all answers so far.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         application, self.sent = Starlette(), 0
         application.mount("/", StaticFiles(directory=folder))
 
@@ -36,15 +36,15 @@ class WebServer:
             await application(scope, receive, sending)
 
         config = uvicorn.Config(
-            counted, lifespan="off", host="127.0.0.1", port=0, log_level="error"
+            counted, lifespan="off", host="127.0.0.1", port=port, log_level="error"
         )
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
         self.thread.start()
         while not self.server.started:
             time.sleep(0.01)
-        (port,) = (s.getsockname()[1] for s in self.server.servers[0].sockets)
-        self.address = f"http://127.0.0.1:{port}"
+        (self.port,) = (s.getsockname()[1] for s in self.server.servers[0].sockets)
+        self.address = f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
         """Answer no more, as after a cut of the line."""
@@ -53,9 +53,9 @@ class WebServer:
 
 
 @contextmanager
-def web_server(folder: Path) -> Iterator[WebServer]:
-    """A web server, stopped at the end."""
-    server = WebServer(folder)
+def web_server(folder: Path, port: int = 0) -> Iterator[WebServer]:
+    """A web server, stopped at the end; at any port that is free, unless one is given."""
+    server = WebServer(folder, port)
     try:
         yield server
     finally:

@@ -224,8 +224,18 @@ class Head(Section):
 class Train(Section):
     """How the network is fitted."""
 
+    faces: str = Field(
+        min_length=1,
+        description="data/faces.parquet, or where shards of it are:"
+        " s3://bucket/faces.parquet/index.json, https://host/faces.parquet/index.json",
+    )
     split: Literal["data/split.csv", "data/clean_split.csv"] = Field(
         description="or data/clean_split.csv, without the faces of label_issues.leave_out"
+    )
+    pixels: Literal["memory", "stream"] = Field(
+        description="memory: faces are decoded once and kept, where they need more than half of the"
+        " free memory in a file; stream: they are read and decoded in every epoch, some thousands"
+        " at a time"
     )
     img_size: int | None = Field(
         ge=32,
@@ -272,6 +282,10 @@ class Train(Section):
         description="what the best epoch is chosen by, on the validation set: mae or accuracy"
     )
     patience: int = Field(ge=1, description="epochs without a better one before a phase ends early")
+    checkpoint_minutes: float = Field(
+        ge=0,
+        description="minutes after which a training that is killed within an epoch loses no more",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         description="arithmetic of a step: float32, bfloat16, or auto: bfloat16 where the device is"
         " faster with it, which gives other digits there"
@@ -297,6 +311,15 @@ class Train(Section):
     hflip_tta: bool = Field(
         description="use the mean over a face and its mirror image (test-time augmentation)"
     )
+
+    @model_validator(mode="after")
+    def _order_can_be_streamed(self) -> "Train":
+        if self.pixels == "stream" and self.reweight == "sampler":
+            raise ValueError(
+                "pixels: stream reads each face once an epoch, and reweight: sampler draws some"
+                " several times; reweight: loss gives rare ages the same weight"
+            )
+        return self
 
 
 class TargetSettings(Section):

@@ -1,7 +1,11 @@
-"""Faces decoded once, into memory, and served as batches of images on the training device."""
+"""Faces decoded once, into memory, and served as batches of images on the training device.
+
+Those that are more than memory or the disk holds are streamed: see `streaming`.
+"""
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -18,6 +22,21 @@ from faceage.core.threads import in_threads
 LARGEST_SIDE = 256
 # Above this share of the free memory the pixels are put into a file that the system pages in.
 MEMORY_SHARE = 0.5
+
+
+class Streamed(Protocol):
+    """Pixels that are decoded when they are asked for; uint8 (n, k, k, 3) as of a tensor."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Tensor | slice) -> Tensor: ...
+
+    def read_ahead(self, batches: Sequence[Tensor | slice]) -> None:
+        """Begin with what will be asked for next, batch by batch and in this order."""
+        ...
+
+
+Pixels = Tensor | Streamed
 
 
 def stored_side(table: pd.DataFrame) -> int:
@@ -59,16 +78,21 @@ def decode(
 
     def decoded(item: tuple[str, bytes]) -> tuple[int, Tensor]:
         face, content = item
-        image = torch.tensor(images.square(images.decode(content), side))
-        return row_of[face], _resized(image[None].permute(0, 3, 1, 2), kept)[0].permute(1, 2, 0)
+        return row_of[face], decode_one(content, side, kept)
 
     for row, image in in_threads(decoded, bar(contents, "decode", "face", len(table))):
         pixels[row] = image
     return torch.from_numpy(pixels)
 
 
+def decode_one(content: bytes, side: int, kept: int) -> Tensor:
+    """Decode an image file, bring it to `side`, then to `kept` pixels: uint8 (kept, kept, 3)."""
+    image = torch.tensor(images.square(images.decode(content), side))
+    return _resized(image[None].permute(0, 3, 1, 2), kept)[0].permute(1, 2, 0)
+
+
 def to_input(
-    pixels: Tensor, img_size: int, device: torch.device, rows: Tensor | slice = slice(None)
+    pixels: Pixels, img_size: int, device: torch.device, rows: Tensor | slice = slice(None)
 ) -> Tensor:
     """Move faces to the device, resize them there: float (n, 3, size, size), 0..1, channels last.
 

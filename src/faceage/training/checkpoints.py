@@ -88,7 +88,7 @@ def held(fingerprint: str) -> Iterator[str | None]:
 
 
 class Checkpoint:
-    """The last finished epoch of a member of the training named `fingerprint`, and the one before.
+    """How far a member of the training named `fingerprint` was last, and the time before.
 
     Each file carries the hash of its content, for PyTorch does not look whether tensors are whole.
     """
@@ -99,7 +99,7 @@ class Checkpoint:
         self.before = self.folder / f"member{member}.before.pt"
 
     def load(self) -> dict[str, Any] | None:
-        """State that `save` kept last, or of the epoch before where that is damaged, or None.
+        """State that `save` kept last, or the time before where that is damaged, or None.
 
         What is damaged is said and removed. Nothing is unpickled but tensors and plain values.
         """

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from timm.utils import ModelEmaV3
 from torch import Generator, Tensor
@@ -22,8 +21,8 @@ from faceage.networks import devices
 from faceage.networks.age_network import AgeNetwork
 from faceage.networks.faces import normalise
 from faceage.networks.forward import extract_features, predict
-from faceage.networks.losses import rarity
 from faceage.networks.target import Labels, Target, distance_to
+from faceage.training import weighting
 from faceage.training.checkpoints import Checkpoint
 from faceage.training.dataset import FaceDataset, batches
 from faceage.training.mixing import mix, mixed_loss
@@ -108,8 +107,8 @@ class Trainer:
         self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
         self.device = next(network.parameters()).device
         self.dtype = devices.arithmetic(settings.precision, self.device)
-        self.weights = _weights(train, target, settings)
-        self.rarity = _rarity(train.labels, target, settings)
+        self.weights = weighting.of_faces(train, target, settings)
+        self.rarity = weighting.rarity_of(train.labels, target, settings)
         self.steps = len(batches(torch.arange(len(train)), settings.batch_size))
         self.history: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
@@ -132,19 +131,26 @@ class Trainer:
             self.history = [Epoch(**row) for row in state["history"]]
             self.best_weights = state["best"]
             if first:
-                print(f"going on after epoch {len(self.history)} of an interrupted training")
+                print(f"going on after {_reached(state)} of an interrupted training")
+        begun = state["begun"] if state else None
         for number, phase in enumerate(self.settings.phases, start=1):
-            reached = self.history[-1].phase if self.history else 0
+            reached = state["phase"] if state else 0
             if reached > number:
                 continue
             self.start_phase(phase, state if reached == number else None)
             while not self._is_over(number, phase):
                 start = time.perf_counter()
                 of_phase = len(self._epochs_of(number)) + 1
+                learned = begun["faces"] if begun else 0
+
+                def keep(within: State, number: int = number) -> None:
+                    checkpoint.save(self._state(number) | {"run_id": run_id, "begun": within})
+
                 try:
-                    train_loss = self.train_epoch(len(self.history) + 1, of_phase)
+                    train_loss = self.train_epoch(len(self.history) + 1, of_phase, begun, keep)
                 except Diverged as diverged:
                     raise UserError(f"train: {diverged}; {self._way_out(checkpoint)}") from None
+                begun = None
                 seconds = time.perf_counter() - start
                 lr = max(group["lr"] for group in self.optimizer.param_groups)
                 # The first's, for what is decided by them is to be decided alike in all processes.
@@ -155,9 +161,9 @@ class Trainer:
                 if self._best(self._epochs_of(number)) is epoch:
                     self.best_weights = self._averaged()
                 if first:
-                    checkpoint.save(self._state() | {"run_id": run_id})
-                    speed = {"seconds": seconds, "faces_per_second": len(self.train) / seconds}
-                    report(epoch, speed)
+                    checkpoint.save(self._state(number) | {"run_id": run_id, "begun": None})
+                    speed = (len(self.train) - learned) / seconds
+                    report(epoch, {"seconds": seconds, "faces_per_second": speed})
         last = self._epochs_of(len(self.settings.phases))
         return Fitted(self.best_weights, self._best(last), self.history)
 
@@ -202,24 +208,42 @@ class Trainer:
     def _features(self, dataset: FaceDataset) -> Tensor:
         backbone, architecture = self.network.backbone, self.network.architecture
         part = self.processes.part(len(dataset))
-        found = extract_features(backbone, architecture, dataset.pixels[part.rows])
+        found = extract_features(backbone, architecture, dataset.within(part.rows))
         found = self.processes.gather(found, part)
         # A copy, because gradients may not flow past what was made in inference mode.
         return found.to(self.device).clone()
 
-    def train_epoch(self, number: int, of_phase: int) -> float:
+    def train_epoch(
+        self,
+        number: int,
+        of_phase: int,
+        begun: State | None = None,
+        keep: Callable[[State], None] = lambda _: None,
+    ) -> float:
         """Take every training face once, in batches; return the mean loss.
 
-        number: of the epoch in the training, of_phase: in its phase, both from 1.
+        Parameters
+        ----------
+        number, of_phase : of the epoch in the training and in its phase, from 1
+        begun : what `keep` got last, of an epoch that was interrupted, to go on from
+        keep : called every few minutes of the epoch
         """
         # The seed of an epoch also drives dropout, which draws from the global generator.
         torch.manual_seed(self.seed * 1_000_003 + number)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
         set_training(self.module)
-        total, faces = 0.0, 0
-        rows_of_steps = batches(self._order(generator), self.settings.batch_size)
-        progress = bar(rows_of_steps, f"epoch {number}", "step")
-        for step, rows in enumerate(progress, start=(of_phase - 1) * self.steps):
+        done, total, faces = 0, 0.0, 0
+        processes = begun["processes"] if begun else self.processes.count
+        order = self._order(generator, processes)
+        if begun:
+            done, total, faces = begun["steps"], begun["total"], begun["faces"]
+            torch.set_rng_state(begun["dropout"])
+            generator.set_state(begun["augmentation"])
+        left = batches(order, self.settings.batch_size)[done:]
+        self._read_ahead(left)
+        kept = time.monotonic()
+        progress = bar(left, f"epoch {number}", "step")
+        for step, rows in enumerate(progress, start=(of_phase - 1) * self.steps + done):
             before_step(self.scheduler, step)
             loss = self.step(rows, generator)
             if not math.isfinite(loss) or loss > self._largest_loss():
@@ -227,12 +251,26 @@ class Trainer:
             total += loss * len(rows)
             self.average.update(self.module, step=step)
             faces += len(rows)
+            done += 1
             progress.set_postfix(loss=f"{total / faces:.4f}", refresh=False)
+            minutes = (time.monotonic() - kept) / 60
+            if self.processes.is_first and minutes >= self.settings.checkpoint_minutes:
+                keep(
+                    {"steps": done, "total": total, "faces": faces, "processes": processes}
+                    | {"dropout": torch.get_rng_state(), "augmentation": generator.get_state()}
+                )
+                kept = time.monotonic()
         return total / faces
 
-    def _order(self, generator: Generator) -> Tensor:
-        drawn = self.settings.reweight == "sampler"
-        return self.train.order(generator, self.rarity if drawn else None)
+    def _order(self, generator: Generator, processes: int = 1) -> Tensor:
+        chances = self.rarity if self.settings.reweight == "sampler" else None
+        return self.train.order(generator, self.settings.batch_size, chances, processes)
+
+    def _read_ahead(self, coming: list[Tensor]) -> None:
+        """Announce what `_inputs` will ask for."""
+        if self.features is None:
+            own = whole if self.mixes else self.processes.part
+            self.train.read_ahead([rows[own(len(rows)).rows] for rows in coming])
 
     def step(self, rows: Tensor, generator: Generator) -> float:
         """Learn from one batch; return its mean loss."""
@@ -294,7 +332,7 @@ class Trainer:
                 logits = self.average.module.eval()(self.val_features).float().cpu()
         else:
             part = self.processes.part(len(self.val))
-            logits = predict(self.average.module, self.val.pixels[part.rows], self.dtype)
+            logits = predict(self.average.module, self.val.within(part.rows), self.dtype)
             logits = self.processes.gather(logits, part)
         age, learned = self.target.age(logits), self.target.classes(logits)
         bands = self.val.labels.bands
@@ -336,9 +374,10 @@ class Trainer:
         whole = self.network.state_dict() | average
         return {name: tensor.cpu().clone() for name, tensor in whole.items()}
 
-    def _state(self) -> State:
-        """Everything that the next epoch depends on."""
+    def _state(self, phase: int) -> State:
+        """Everything that the next step depends on, but for where in the epoch it is."""
         return {
+            "phase": phase,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
@@ -348,23 +387,12 @@ class Trainer:
         }
 
 
-def _weights(train: FaceDataset, target: Target, settings: Train) -> Tensor:
-    """Weight of each training face in the loss: that of its source, and by how rare its age is."""
-    weights = train.weights / train.weights.mean()
-    if settings.reweight == "loss":
-        weights = weights * _rarity(train.labels, target, settings)
-    return weights
-
-
-def _rarity(labels: Labels, target: Target, settings: Train) -> Tensor:
-    """How rare the age of each face is, or the class that is learned of it."""
-    if settings.reweight == "none":
-        return torch.ones(len(labels))
-    classes = target.learns_classes
-    values = target.encode(labels)[:, 0] if classes else labels.age.round()
-    sigma = 0.0 if classes else settings.lds_sigma
-    weights = rarity(values.numpy().astype(int), settings.reweight_power, sigma)
-    return torch.tensor(weights.astype(np.float32))
+def _reached(state: State) -> str:
+    """How far a checkpoint is, in words."""
+    epochs = len(state["history"])
+    if not state["begun"]:
+        return f"epoch {epochs}"
+    return f"step {state['begun']['steps']} of epoch {epochs + 1}"
 
 
 def check_monitor(labels: Labels, settings: Train) -> None:
