@@ -2,8 +2,9 @@
 
     python src/recover.py
 
-DVC writes its lists of locks, .dvc/tmp/rwlock, and dvc.lock in place. A list that is half written
-is removed, and dvc.lock becomes that of the last commit: what ran since is in DVC's run cache.
+DVC writes its lists of locks, .dvc/tmp/rwlock, and dvc.lock in place. A list that is half written,
+or of processes that are no more, is removed; such a dvc.lock becomes that of the last commit: what
+ran since is in DVC's run cache.
 Experiments of the queue and runs in MLflow whose process is no more are ended, as failed and as
 killed: each goes on where it was when it is started again. `make` does this after a kill.
 """
@@ -14,6 +15,7 @@ if __name__ == "__main__":
     no_options(__doc__)
 
 import json
+import re
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -23,7 +25,7 @@ from dvc.utils.serialize import load_yaml
 from voluptuous import Invalid
 
 from faceage import tracking
-from faceage.core import repository
+from faceage.core import processes, repository
 from faceage.core.outputs import atomic_write
 from faceage.core.script import UserError, run
 from faceage.experiments import queue
@@ -57,9 +59,9 @@ def mended() -> list[str]:
     for path in LISTS_OF_LOCKS:
         if path.exists():
             with Lock(str(path.with_suffix(".lock"))):
-                if not is_json(path):
+                if reason := why_useless(path):
                     path.unlink()
-                    cleared.append(f"{path}, half written: removed")
+                    cleared.append(f"{path}, {reason}: removed")
     if LOCK.exists() and not is_lock(LOCK):
         committed = repository.content_at("HEAD", LOCK)
         with atomic_write(LOCK) as part:
@@ -68,13 +70,17 @@ def mended() -> list[str]:
     return cleared
 
 
-def is_json(path: Path) -> bool:
-    """Whether a file is JSON from its beginning to its end."""
+def why_useless(path: Path) -> str:
+    """What is the matter with a list of locks; nothing if a DVC holds them, or if it is empty."""
+    text = path.read_text()
     try:
-        json.loads(path.read_text())
+        json.loads(text)
     except ValueError:
-        return False
-    return True
+        return "half written"
+    holders = sorted(set(re.findall(r'"pid": (\d+)', text)))
+    # Their numbers may be other programs' by now, which DVC would wait for.
+    held = any(processes.is_command(int(pid), "dvc") for pid in holders)
+    return f"of {', '.join(holders)}, which are no DVC" if holders and not held else ""
 
 
 def is_lock(path: Path) -> bool:

@@ -1,6 +1,7 @@
 """What a kill leaves in the way of DVC, and src/recover.py, which clears it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,18 @@ def test_files_that_dvc_was_writing_when_it_was_killed(made):
     assert (made / "dvc.lock").read_text() == whole
     assert "up to date" in call("dvc", "repro", cwd=made).stdout
     assert recover(made) == ""
+
+
+def test_locks_of_a_process_whose_number_is_another_program_s_now(made):
+    """DVC itself only looks whether there is a process of that number."""
+    locks = made / ".dvc/tmp/rwlock"
+    other = {"pid": os.getppid(), "cmd": "dvc repro"}
+    locks.write_text(json.dumps({"write": {str(made / "models/model.bin"): other}}))
+    (made / "models/model.bin").unlink()
+    refused = call("dvc", "repro", cwd=made, check=False)
+    assert "is being blocked by" in refused.stderr
+    assert f"of {os.getppid()}, which are no DVC: removed" in recover(made)
+    call("dvc", "repro", cwd=made)
 
 
 def test_an_experiment_whose_worker_is_no_more(made, monkeypatch):

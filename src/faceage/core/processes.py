@@ -38,6 +38,14 @@ def has_ended(name: str) -> bool:
         return True
 
 
+def is_command(pid: int, word: str) -> bool:
+    """Whether a process of that number is there, and its command line has that word in it."""
+    try:
+        return word in " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
 def end_with_parent(number: int = signal.SIGKILL) -> None:
     """Have Linux send this process a signal when the one that started it ends, be it killed."""
     if sys.platform == "linux":

@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
-from faceage.core import repository
+from faceage.core import processes, repository
 from faceage.core.script import UserError
 
 POLL = 20  # seconds between looks at the queue
@@ -94,8 +92,8 @@ def _is_alive(note: Path) -> bool:
     try:
         known = json.loads(note.read_text())
         ended = known.get("returncode") is not None
-        return not ended and "dvc" in " ".join(psutil.Process(known["pid"]).cmdline())
-    except (FileNotFoundError, ValueError, KeyError, psutil.Error):
+        return not ended and processes.is_command(known["pid"], "dvc")
+    except (FileNotFoundError, ValueError, KeyError):
         return False
 
 
