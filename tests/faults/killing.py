@@ -42,6 +42,7 @@ STAGES = (
 LOGGING = {"train", "evaluate", "report", "publish"}  # to MLflow
 TIMES = {"reports/cost.json"}  # seconds that were measured: others each time
 STORE = Path("mlflow.db")
+CHECKPOINT = ".checkpoints/*/member1.pt"
 ENDED = {"FINISHED", "FAILED", "KILLED"}
 PATIENCE = 120  # seconds in which what was not killed has to end by itself
 
@@ -145,7 +146,9 @@ def kill(pipeline: Pipeline, stage: str, seed: int) -> str:
     """Kill a stage once, see what is left, start it again; what came of it, or `lost: why`."""
     draw = random.Random(f"{stage} {seed}")
     before = pipeline.before[stage]
-    moment = draw.choice([None, None, "output", "database" if stage in LOGGING else "dvc.lock"])
+    own = "epoch" if stage == "train" else "database" if stage in LOGGING else "dvc.lock"
+    # Once at any time, once inside a write, and from then on one or the other.
+    moment = (None, own, draw.choice([None, "output"]))[seed // len(STAGES) % 3]
     by_itself = [] if moment == "dvc.lock" else ["dvc alone", "the stage alone"]
     whom = draw.choice(["all of them", "all of them", *by_itself])
     at = draw.uniform(0.2, 1) * before.seconds
@@ -162,6 +165,7 @@ def kill(pipeline: Pipeline, stage: str, seed: int) -> str:
         return f"lost: {said}: still at work: {left}"
     if reason := _damage(pipeline):
         return f"lost: {said}: after the kill: {reason}"
+    epochs, runs = _first_epoch(pipeline.work), _runs(pipeline.work)
     again = pipeline.dvc(stage)
     how = "completed"
     if again.returncode:
@@ -176,6 +180,8 @@ def kill(pipeline: Pipeline, stage: str, seed: int) -> str:
         return f"lost: {said}: other outputs: {wrong}"
     if reason := _damage(pipeline) or _unfinished(pipeline.work) or _open_runs(pipeline.work):
         return f"lost: {said}: in the end: {reason}"
+    if epochs and len(_runs(pipeline.work)) != len(runs):
+        return f"lost: {said}: a training that goes on has another run"
     return f"{when.split(':')[0]}, {how}"
 
 
@@ -211,8 +217,17 @@ def _dvc_lock(work: Path) -> bool:
     return _is_empty(work / "dvc.lock")
 
 
-# Moments inside a write, by what shows it.
-WRITES = {"output": _output, "database": _database, "dvc.lock": _dvc_lock}
+def _first_epoch(work: Path) -> bool:
+    return any(work.glob(CHECKPOINT))
+
+
+# Moments inside a write, or of a training between two epochs, by what shows them.
+WRITES = {
+    "output": _output,
+    "database": _database,
+    "dvc.lock": _dvc_lock,
+    "epoch": _first_epoch,
+}
 
 
 def _names(folder: Path) -> list[str]:
@@ -287,9 +302,16 @@ def _unfinished(work: Path) -> str:
 
 def _open_runs(work: Path) -> str:
     """Runs of MLflow that have not ended."""
-    if not (work / STORE).exists():
-        return ""
-    with closing(sqlite3.connect(work / STORE)) as database:
-        runs = database.execute("SELECT name, status FROM runs").fetchall()
-    still = [run for run in runs if run[1] not in ENDED]
+    still = [run for run in _runs(work) if run[1] not in ENDED]
     return f"open runs: {still}" if still else ""
+
+
+def _runs(work: Path) -> list[tuple[str, str]]:
+    """Name and status of each run in MLflow's database."""
+    if not (work / STORE).exists():
+        return []
+    with closing(sqlite3.connect(work / STORE)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master").fetchall()
+        if ("runs",) not in tables:  # a database that was killed before it had any
+            return []
+        return database.execute("SELECT name, status FROM runs").fetchall()

@@ -27,7 +27,7 @@ def few(tmp_path_factory):
     return pipeline
 
 
-@pytest.mark.parametrize("seed", [1, 4])  # dvc alone inside an output; all inside dvc.lock
+@pytest.mark.parametrize("seed", [14, 26])  # all inside dvc.lock; dvc alone inside an output
 def test_a_killed_stage(few, seed):
     outcome = killing.kill(few, "sample", seed)
     assert not outcome.startswith(record.LOST), outcome
