@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,12 @@ STAGES = (
     *("check", "sample", "sources@more", "ingest", "split", "label_issues", "train", "evaluate"),
     *("external_names", "external@drawn", "explain", "report", "publish"),
 )
+# Moments of a kill.
+ANY_TIME = "at any time"
+OUTPUT = "inside a write of an output"
+DATABASE = "inside one of MLflow's database"
+DVC_LOCK = "inside DVC's of dvc.lock"
+EPOCHS = "between two epochs"
 LOGGING = {"train", "evaluate", "report", "publish"}  # to MLflow
 TIMES = {"reports/cost.json"}  # seconds that were measured: others each time
 STORE = Path("mlflow.db")
@@ -146,59 +152,61 @@ def kill(pipeline: Pipeline, stage: str, seed: int) -> str:
     """Kill a stage once, see what is left, start it again; what came of it, or `lost: why`."""
     draw = random.Random(f"{stage} {seed}")
     before = pipeline.before[stage]
-    own = "epoch" if stage == "train" else "database" if stage in LOGGING else "dvc.lock"
+    own = EPOCHS if stage == "train" else DATABASE if stage in LOGGING else DVC_LOCK
     # Once at any time, once inside a write, and from then on one or the other.
-    moment = (None, own, draw.choice([None, "output"]))[seed // len(STAGES) % 3]
-    by_itself = [] if moment == "dvc.lock" else ["dvc alone", "the stage alone"]
+    moment = (ANY_TIME, own, draw.choice([ANY_TIME, OUTPUT]))[seed // len(STAGES) % 3]
+    by_itself = [] if moment == DVC_LOCK else ["dvc alone", "the stage alone"]
     whom = draw.choice(["all of them", "all of them", *by_itself])
     at = draw.uniform(0.2, 1) * before.seconds
     copy(before.folder, pipeline.work)
     process = pipeline.start(stage)
-    when = _wait(process, at, WRITES.get(moment or ""), pipeline.work)
-    if not _kill(process, whom):
+    when = _wait(process, at, moment, pipeline.work)
+    if not _kill(process, whom):  # the moment did not come
         copy(before.folder, pipeline.work)
         process = pipeline.start(stage)
-        when = _wait(process, 0.5 * at, None, pipeline.work)
+        when = _wait(process, 0.5 * at, ANY_TIME, pipeline.work)
         _kill(process, "all of them")
-    said = f"{stage} seed {seed}: {whom}, {when}"
-    if left := _left_over(process.pid):
-        return f"lost: {said}: still at work: {left}"
-    if reason := _damage(pipeline):
-        return f"lost: {said}: after the kill: {reason}"
+    left = _left_over(process.pid) or _damage(pipeline)
+    how = f"lost: after the kill: {left}" if left else _go_on(pipeline, before)
+    if how.startswith("lost"):
+        return f"{how}: {stage} seed {seed}: {whom}, {when}"
+    return f"{when.split(':')[0]}, {how}"
+
+
+def _go_on(pipeline: Pipeline, before: Before) -> str:
+    """Start a stage again that was killed; how that went, or `lost: why`."""
     epochs, runs = _first_epoch(pipeline.work), _runs(pipeline.work)
-    again = pipeline.dvc(stage)
-    how = "completed"
+    how, again = "completed", pipeline.dvc(before.stage)
     if again.returncode:
         cleared = pipeline.run(sys.executable, "src/recover.py")
         if "left by a run that was killed: " not in cleared.stdout:
-            return f"lost: {said}: {again.stderr[-1000:]}{cleared.stderr[-1000:]}"
-        again, how = pipeline.dvc(stage), "completed after recover.py"
+            return f"lost: {again.stderr[-1000:]}{cleared.stderr[-1000:]}"
+        how, again = "completed after recover.py", pipeline.dvc(before.stage)
     if again.returncode:
-        return f"lost: {said}: {again.stdout[-2000:]}{again.stderr[-2000:]}"
-    if (found := pipeline.hashes(stage)) != before.hashes:
+        return f"lost: {again.stdout[-2000:]}{again.stderr[-2000:]}"
+    if (found := pipeline.hashes(before.stage)) != before.hashes:
         wrong = [path for path, md5 in before.hashes.items() if found.get(path) != md5]
-        return f"lost: {said}: other outputs: {wrong}"
+        return f"lost: other outputs: {wrong}"
     if reason := _damage(pipeline) or _unfinished(pipeline.work) or _open_runs(pipeline.work):
-        return f"lost: {said}: in the end: {reason}"
+        return f"lost: in the end: {reason}"
     if epochs and len(_runs(pipeline.work)) != len(runs):
-        return f"lost: {said}: a training that goes on has another run"
-    return f"{when.split(':')[0]}, {how}"
+        return "lost: a training that goes on has another run"
+    return how
 
 
 def _wait(
     process: subprocess.Popen[bytes],
     at: float,
-    is_inside: Callable[[Path], bool] | None,
+    moment: str,
     work: Path,
 ) -> str:
-    """Wait for the drawn moment, or until the process is inside a write; say which it was."""
+    """Wait for the drawn time, or until the moment is there; say when that was."""
     start = time.monotonic()
+    is_inside = SHOWN_BY.get(moment)
     while process.poll() is None:
         passed = time.monotonic() - start
-        if is_inside and is_inside(work):
-            return f"inside a write: {is_inside.__name__.removeprefix('_')} after {passed:.2f} s"
-        if not is_inside and passed > at:
-            return f"at any time: after {passed:.2f} s"
+        if is_inside(work) if is_inside else passed > at:
+            return f"{moment}: after {passed:.2f} s"
         time.sleep(0 if is_inside else 0.01)
     return "never"
 
@@ -221,13 +229,7 @@ def _first_epoch(work: Path) -> bool:
     return any(work.glob(CHECKPOINT))
 
 
-# Moments inside a write, or of a training between two epochs, by what shows them.
-WRITES = {
-    "output": _output,
-    "database": _database,
-    "dvc.lock": _dvc_lock,
-    "epoch": _first_epoch,
-}
+SHOWN_BY = {OUTPUT: _output, DATABASE: _database, DVC_LOCK: _dvc_lock, EPOCHS: _first_epoch}
 
 
 def _names(folder: Path) -> list[str]:
@@ -269,12 +271,12 @@ def _session(leader: int) -> Iterator[psutil.Process]:
 
 
 def _left_over(leader: int) -> str:
-    """Processes that have not ended in time; they are killed now."""
+    """Processes that have not ended by themselves in time; they are killed now."""
     deadline = time.monotonic() + PATIENCE
     while left := list(_session(leader)):
         if time.monotonic() > deadline:
             os.killpg(leader, signal.SIGKILL)
-            return str(left)
+            return f"still at work: {left}"
         time.sleep(0.05)
     return ""
 
