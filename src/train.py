@@ -85,7 +85,8 @@ def main(processes: Processes | None = None) -> None:
             network = age_network.build(architecture, params.weights).to(device)
             trainer = Trainer(network, target, settings, train, val, boundaries, seed, processes)
             report = partial(report_epoch, tracked, members, trainer)
-            members.append(trainer.fit(Checkpoint(key, member), tracked.run_id, report))
+            with devices.deterministic(settings.deterministic, device):
+                members.append(trainer.fit(Checkpoint(key, member), tracked.run_id, report))
         if not first:
             return
 

@@ -290,6 +290,10 @@ class Train(Section):
         description="arithmetic of a step: float32, bfloat16, or auto: bfloat16 where the device is"
         " faster with it, which gives other digits there"
     )
+    deterministic: bool = Field(
+        description="on a CUDA GPU the same bits each time, for some speed; on a CPU that is the"
+        " rule"
+    )
     reweight: Literal["none", "loss", "sampler"] = Field(
         description="none, or loss, or sampler: so that rare ages count like common ones"
     )

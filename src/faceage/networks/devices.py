@@ -1,6 +1,7 @@
 """The device that a run uses, the arithmetic that it is fastest in."""
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from faceage.core.script import UserError
 
 # Of glibc's malloc.h, and the largest int, which they take.
 TRIM_THRESHOLD, MMAP_MAX, LARGEST = -1, -4, 2**31 - 1
@@ -46,6 +49,36 @@ def training_arithmetic(dtype: torch.dtype, device: torch.device) -> Iterator[No
     else:
         with torch.autocast(device.type, dtype):
             yield
+
+
+@contextmanager
+def deterministic(on: bool, device: torch.device) -> Iterator[None]:
+    """Have CUDA compute sums in the same order each time, which its fastest kernels do not.
+
+    On a CPU they are in the same order anyway, with as many threads.
+
+    Raises
+    ------
+    UserError
+        If the network has a step that CUDA can only do in any order.
+    """
+    if not on or device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    tuned = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        reason = str(error).split(". ")[0]
+        raise UserError(f"train.deterministic: {reason}; set it to off") from None
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.benchmark = tuned
 
 
 class _DepthwiseInFloat32(TorchFunctionMode):
