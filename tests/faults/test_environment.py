@@ -21,7 +21,7 @@ import mlflow
 import pytest
 import record
 import yaml
-from conftest import ROOT, edit_params
+from conftest import ROOT, Edit, edit_params
 
 from faceage import tracking
 from faceage.core import hashing
@@ -46,7 +46,7 @@ MOMENTS = 2  # of each kind of fault in each stage
 class Stages:
     """Runs stages in forks of one process, with faults: see forked_stages.py."""
 
-    def __init__(self, folder: Path, names: list[str]) -> None:
+    def __init__(self, folder: Path, names: list[str], **environment: str) -> None:
         library, source = folder / "failing.so", ROOT / "tests/faults/failing.c"
         command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
         try:
@@ -57,7 +57,7 @@ class Stages:
         self.said = {name: folder / name for name in ("out", "err")}
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests/faults/forked_stages.py"), *names],
-            env=os.environ | {"LD_PRELOAD": str(library)} | one_thread,
+            env=os.environ | {"LD_PRELOAD": str(library)} | one_thread | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -93,14 +93,16 @@ class Stages:
 class Undisturbed:
     """A folder in which all stages have run: tree/, and what lies in the real repository, root/."""
 
-    def __init__(self, folder: Path, stages: Stages, names: list[str]) -> None:
+    def __init__(
+        self, folder: Path, stages: Stages, names: list[str], edits: Edit | None = None
+    ) -> None:
         self.folder, self.stages = folder, stages
         tree = folder / "tree"
         tree.mkdir(parents=True)
         for name in ("dvc.yaml", "params.yaml"):
             shutil.copy(ROOT / name, tree)
         (tree / "src").symlink_to(ROOT / "src")
-        edit_params(SMALL, tree / "params.yaml")
+        edit_params(SMALL | (edits or {}), tree / "params.yaml")
         (folder / "root").mkdir()
         if "train" in names:
             write_database(folder / "root")
@@ -194,10 +196,14 @@ def hashes(tree: Path) -> dict[str, str]:
 
 
 @contextmanager
-def undisturbed(folder: Path, names: list[str]) -> Iterator[Undisturbed]:
-    stages = Stages(folder, names)
+def undisturbed(
+    folder: Path, names: list[str], edits: Edit | None = None, **environment: str
+) -> Iterator[Undisturbed]:
+    """Run stages from nothing, in a process with this environment."""
+    folder.mkdir(exist_ok=True)
+    stages = Stages(folder, names, **environment)
     try:
-        yield Undisturbed(folder / "undisturbed", stages, names)
+        yield Undisturbed(folder / "undisturbed", stages, names, edits)
     finally:
         stages.close()
 
