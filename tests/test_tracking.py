@@ -277,6 +277,35 @@ def test_metrics_outlive_a_server_that_goes_away_and_are_logged_when_it_is_back(
     assert list((store / "mlflow.pending").iterdir()) == []
 
 
+def test_a_database_that_goes_in_mid_epoch_loses_nothing(store, capsys):
+    """Damaged between two epochs, put back later: what was measured meanwhile is logged then."""
+    database = store / "mlflow.db"
+    with tracking.open_run(True, "abc") as run:
+        run.log_metrics({"val_mae": 9.0}, step=1)
+        database.rename(store / "away.db")
+        database.write_bytes(b"not a database" * 100)
+        run.log_metrics({"val_mae": 8.0}, step=2)
+        assert "kept in mlflow.pending/" in capsys.readouterr().err
+    (store / "away.db").rename(database)
+    with tracking.continue_run(True, "abc") as again:
+        pass
+    history = history_of(again, "val_mae")
+    assert again.run_id == run.run_id
+    assert [(point.step, point.value) for point in history] == [(1, 9.0), (2, 8.0)]
+    assert mlflow.get_run(str(run.run_id)).info.status == "FINISHED"
+
+
+def test_a_clock_that_is_set_back_hides_no_later_value(store, monkeypatch):
+    with tracking.open_run(True, "abc") as first:
+        first.log_metrics({"test": {"mae": 5.0}})
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 24 * 3600)
+    with tracking.continue_run(True, "abc") as again:
+        again.log_metrics({"test": {"mae": 6.0}})
+    assert again.run_id == first.run_id
+    assert mlflow.get_run(str(first.run_id)).data.metrics == {"test.mae": 6.0}
+
+
 def test_metrics_that_a_killed_training_left_are_logged_where_it_goes_on(store):
     with pytest.raises(KeyboardInterrupt), tracking.open_run(True, "abc") as first:
         Pending(str(first.run_id)).add({"val_mae": 9.0}, 1)

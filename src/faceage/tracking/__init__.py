@@ -49,8 +49,9 @@ FAILURES = (MlflowException, sqlalchemy.exc.SQLAlchemyError)
 class Run:
     """Where a stage logs to; does nothing with `tracking: off`."""
 
-    def __init__(self, run_id: str | None) -> None:
+    def __init__(self, run_id: str | None, latest: int = 0) -> None:
         self.run_id = run_id
+        self.latest = latest  # time of the metrics that it has, in milliseconds
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log nested parameters under dotted names."""
@@ -63,7 +64,7 @@ class Run:
         Where the store does not take them they are kept, and logged with the next ones.
         """
         if self.run_id:
-            Pending(self.run_id).add(dict(flatten(metrics)), step)
+            Pending(self.run_id).add(dict(flatten(metrics)), step, self.latest)
             self.flush()
 
     def log_input(self, name: str, context: str, faces: pd.DataFrame, source: Path) -> None:
@@ -155,7 +156,8 @@ def open_run(
     try:
         with _reported():
             mlflow.set_tags({FINGERPRINT: fingerprint} | repository.revision_tags())
-            run = Run(mlflow_run.info.run_id)
+            logged = mlflow_run.data.to_proto().metrics
+            run = Run(mlflow_run.info.run_id, max((each.timestamp for each in logged), default=0))
             run.flush()
             yield run
             run.flush()

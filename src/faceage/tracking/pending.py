@@ -23,9 +23,15 @@ class Pending:
         self.run_id = run_id
         self.path: Path = repository.root() / FOLDER / f"{run_id}.jsonl"
 
-    def add(self, metrics: Mapping[str, Any], step: int) -> None:
-        """Keep these numbers, measured now."""
-        now = int(1000 * time.time())
+    def add(self, metrics: Mapping[str, Any], step: int, after: int = 0) -> None:
+        """Keep these numbers, measured now.
+
+        Parameters
+        ----------
+        after : milliseconds of what was logged before, which a clock that was set back counts on
+            from: of two values of a step MLflow shows the one of the later time
+        """
+        now = max(int(1000 * time.time()), after + 1)
         rows = (
             {"key": key, "value": float(value), "timestamp": now, "step": step}
             for key, value in metrics.items()
