@@ -15,7 +15,7 @@ SHELLS = [
 
 def run(folder, names, shell: int, seed: int = 0) -> dict[str, str]:
     """Hashes of all results of these stages, from nothing."""
-    edits = {"seed": seed, "tracking": "train" in names and "publish" in names}
+    edits: dict[str, object] = {"seed": seed, "tracking": "train" in names and "publish" in names}
     with undisturbed(folder, names, edits, **SHELLS[shell]) as made:
         return made.hashes
 
