@@ -72,8 +72,9 @@ def _with_torchrun() -> None:
             [*options, f"--log-dir={folder}", *sys.argv]
         )
         count = torchrun.determine_local_world_size(arguments.nproc_per_node)
-        # By default each would have one thread, or as many as there are cores.
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+        if count > 1:
+            # By default each would have one thread.
+            os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
         os.environ[WATCHED_BY] = str(os.getpid())
         try:
             torchrun.run(arguments)

@@ -90,7 +90,13 @@ def _train_on(ray: Any, group: Any, bundles: list[dict[str, float]]) -> None:
         return lines
 
     with ThreadPoolExecutor(len(bundles)) as threads:
-        _require_done(list(threads.map(said, range(len(bundles)))))
+        try:
+            said_by_all = list(threads.map(said, range(len(bundles))))
+        except BaseException:  # an interruption: the threads end when the nodes do
+            for each in started:
+                ray.cancel(each)
+            raise
+    _require_done(said_by_all)
 
 
 def _require_done(said: list[list[str]]) -> None:
