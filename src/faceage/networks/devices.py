@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
@@ -104,6 +105,19 @@ def fast_arithmetic(device: torch.device) -> torch.dtype:
     else:
         native = device.type == "cpu" and _cpu_has_bfloat16()
     return torch.bfloat16 if native else torch.float32
+
+
+def dropout_state(device: torch.device) -> list[Tensor]:
+    """State of the generators that dropout on this device draws from."""
+    on_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_device]
+
+
+def set_dropout_state(states: Sequence[Tensor], device: torch.device) -> None:
+    """Go on with what `dropout_state` gave, as far as this device has such generators."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1], device)
 
 
 def _keep_freed_memory() -> None:

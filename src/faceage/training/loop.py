@@ -237,7 +237,7 @@ class Trainer:
         order = self._order(generator, processes)
         if begun:
             done, total, faces = begun["steps"], begun["total"], begun["faces"]
-            torch.set_rng_state(begun["dropout"])
+            devices.set_dropout_state(begun["dropout"], self.device)
             generator.set_state(begun["augmentation"])
         left = batches(order, self.settings.batch_size)[done:]
         self._read_ahead(left)
@@ -256,8 +256,11 @@ class Trainer:
             minutes = (time.monotonic() - kept) / 60
             if self.processes.is_first and minutes >= self.settings.checkpoint_minutes:
                 keep(
-                    {"steps": done, "total": total, "faces": faces, "processes": processes}
-                    | {"dropout": torch.get_rng_state(), "augmentation": generator.get_state()}
+                    {
+                        **{"steps": done, "total": total, "faces": faces, "processes": processes},
+                        "dropout": devices.dropout_state(self.device),
+                        "augmentation": generator.get_state(),
+                    }
                 )
                 kept = time.monotonic()
         return total / faces
