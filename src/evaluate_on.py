@@ -133,8 +133,8 @@ class Home:
     @classmethod
     def of(cls, about: dict[str, Any]) -> "Home":
         """Where reports/ and data/ are of this model; a model may have come without its data."""
-        home = about["data"][tables.FACES.name]
-        here = tables.FACES.exists() and Shards(tables.FACES).digest == home
+        name = tables.FACES.name
+        here = tables.FACES.exists() and Shards(tables.FACES).digest == about["data"][name]
         known = tables.read_predictions() if here and tables.PREDICTIONS.is_file() else None
         if known is not None and "predicted" not in known:
             known = None

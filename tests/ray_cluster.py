@@ -21,6 +21,8 @@ def two_nodes() -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # Ray has its workers stand back for others, and on a busy machine they never come to it.
         patch.setenv("RAY_worker_niceness", "0")
+        # It counts what others have taken, and ends workers for it.
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")
         patch.setenv("RAY_TMPDIR", place)
         patch.setenv("HOME", place)  # where Ray leaves the token that its processes share
         patch.setenv("OMP_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))

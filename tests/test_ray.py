@@ -1,6 +1,7 @@
 """A real Ray cluster of two nodes, one of which dies: its results are those of one machine."""
 
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -60,6 +61,15 @@ def test_without_ray_a_sentence_says_what_to_install(workspace, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install -r requirements-cluster\.txt"):
         run_ingest(write_folder(all_files(), workspace / "faces"))
+
+
+def test_where_no_cluster_answers_a_sentence_says_so_at_once(workspace, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed: requirements-cluster.txt")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv(cluster.ADDRESS, f"127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(UserError, match="no Ray cluster answers there"):
+            run_ingest(write_folder(all_files(), workspace / "faces"))
 
 
 def parts(files, path):

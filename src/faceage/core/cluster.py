@@ -6,6 +6,7 @@ takes a result of a cluster for the same as one of a single machine.
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ def in_order(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Re
     ------
     UserError
         If Ray is not installed, there is no cluster, or `do` raises it.
+    OSError
+        If `do` raises it.
     """
     stream = iter(items)
     part = list(islice(stream, MANY))
@@ -85,25 +88,34 @@ def connected() -> Iterator[None]:
         yield
         return
     address = os.environ[ADDRESS]
+    _require_answer(address)
     # What is only to be said of a cluster that starts with this.
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
-    try:
-        ray.init(
-            address,
-            runtime_env={"py_modules": [str(Path(__file__).parents[1])]},
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            **(own if address == HERE else {}),
-        )
-    except ConnectionError as error:
-        raise UserError(
-            f"{ADDRESS} is {address}, and there is no Ray cluster ({error}); start one with"
-            f" `ray start --head`, or set {ADDRESS}={HERE}"
-        ) from None
+    ray.init(
+        address,
+        runtime_env={"py_modules": [str(Path(__file__).parents[1])]},
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+        **(own if address == HERE else {}),
+    )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise `UserError` if nobody listens at a HOST:PORT; Ray tries that for minutes."""
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise UserError(
+            f"{ADDRESS} is {address}, and no Ray cluster answers there ({error}); start one with"
+            f" `ray start --head`, or set {ADDRESS}={HERE}"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ def _done(do: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
     def one(row: dict[str, Any]) -> dict[str, Any]:
         try:
             return {"made": _Sealed(_done_in(here, do, row["item"].content))}
-        except UserError as error:
+        except (UserError, OSError) as error:  # what else is raised is a fault of the program
             return {"made": _Sealed(error)}
 
     rows = ray.data.from_items(
@@ -134,6 +146,6 @@ def _done(do: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
     )
     for row in rows.map(one).iter_rows():
         made = row["made"].content
-        if isinstance(made, UserError):
+        if isinstance(made, UserError | OSError):
             raise made
         yield made

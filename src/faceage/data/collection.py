@@ -40,6 +40,7 @@ def collect(origins: Sequence[Origin]) -> Collection:
     for origin in origins:
         with errors_of(origin.name):
             ingestion.refuse_unlabelled(origin)
+            origin.reader.forget()
     for origin in origins:
         earlier = ingest_cache.load(origin.data)
         usable, unusable, seen = ingestion.inspect(origin, earlier)

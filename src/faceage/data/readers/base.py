@@ -125,7 +125,7 @@ class Reader(ABC):
             if isinstance(said, NoLabel) and said.reason is not Reason.SET_ASIDE
         }
 
-    @property
+    @cached_property
     def share(self) -> float:
         """Share of the images that are labelled."""
         return len(self.labelled) / max(1, len(self.labelled) + len(self.unlabelled))
@@ -151,7 +151,12 @@ class Reader(ABC):
         try:
             return self.labels(name)
         except NoLabel as reason:
-            return reason
+            return reason.with_traceback(None)  # which would hold all that was at hand then
+
+    def forget(self) -> None:
+        """Drop the labels of all files, but for the share of those that have any."""
+        for name in ("_said", "labelled", "unlabelled"):
+            vars(self).pop(name, None)
 
 
 def implausible(labelled: Mapping[str, Labels]) -> str:

@@ -85,7 +85,7 @@ def _fitting(
             if layout == "csv" and any(name.lower().endswith(TABLES) for name in source.names):
                 missing = error
     tables: list[Reader] = [reader for reader in readers if isinstance(reader, Listed)]
-    fitting = [reader for reader in readers if reader.share >= RECOGNISED] or tables
+    fitting = [reader for reader in readers if _fits(reader)] or tables
     fitting.sort(key=lambda reader: not isinstance(reader, Listed))
     best = max(readers, key=lambda reader: reader.share)
     shown = "; ".join(f"{layout}, {reader.shown}" for layout, reader in READERS.items())
@@ -93,6 +93,14 @@ def _fitting(
         f"data.layout: none is found in {data.source} ({best.share:.0%} of the images are labelled"
         f" as in {best.layout}); known: {shown}; name one to use what it finds"
     )
+
+
+def _fits(reader: Reader) -> bool:
+    """Whether it labels enough of the images; if not, it forgets what it holds of each."""
+    if reader.share >= RECOGNISED:
+        return True
+    reader.forget()
+    return False
 
 
 def _agree(first: Reader, other: Reader) -> bool:
