@@ -146,6 +146,13 @@ def of_speed(found: Found) -> list[str]:
             f" | {found[kind]['largest']:.0%} |"
             for kind in ("clock", "processor")
         ),
+        "",
+        "Where others use the cores too, the clock favours whoever has more threads: what reading",
+        "and decoding cost is then told by the time that the processor worked. A block took",
+        f"{found['processor']['seconds'][0]:.1f} s of it in memory and"
+        f" {found['processor']['seconds'][1]:.1f} s streamed; by the clock"
+        f" {found['clock']['seconds'][0]:.0f} s and {found['clock']['seconds'][1]:.0f} s, of two"
+        " threads.",
     ]
 
 
@@ -154,8 +161,8 @@ def of_memory(found: Found) -> list[str]:
     return [
         "",
         "Largest resident memory of a process so far, when it has read the labels, and the faces",
-        f"of {found['steps']} steps, learning from every {EVERY}th, and when it has validated",
-        f"{VALIDATED}:",
+        f"of {found['steps']} steps, learning from every {EVERY}th, and when it has",
+        f"validated {VALIDATED:,}:",
         "",
         "| faces | labels, GB | steps, GB | validation, GB |",
         "|---:|---:|---:|---:|",
