@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from mlflow.entities import DatasetInput, Metric
+from mlflow.exceptions import MlflowException
 from mlflow_servers import free_port, mlflow_server
 
 from faceage import tracking
@@ -106,6 +107,21 @@ def test_a_run_whose_process_was_killed_is_ended_by_the_next_and_others_are_left
         assert status_of(again.run_id) == "RUNNING"
         assert tracking.end_abandoned() == []
     assert status_of(killed) == "FINISHED"
+
+
+def test_a_run_that_a_server_does_not_let_us_end_is_in_nobody_s_way(store, monkeypatch):
+    def refuse(*_):
+        raise MlflowException("Permission denied")
+
+    with tracking.open_run(True, "abc") as first:
+        client = mlflow.MlflowClient()
+        experiment = client.get_run(str(first.run_id)).info.experiment_id
+        silent = client.create_run(experiment, start_time=1, tags={abandoned.TAG: "other 1 2.0"})
+    with monkeypatch.context() as patch:
+        patch.setattr(abandoned.MlflowClient, "set_terminated", refuse)
+        assert tracking.end_abandoned() == []
+    with tracking.open_run(True, "abc"):
+        assert status_of(silent.info.run_id) == "KILLED"
 
 
 def status_of(run_id: object) -> str:

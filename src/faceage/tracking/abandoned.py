@@ -1,9 +1,11 @@
 """Runs of processes that were killed: MLflow takes them for running until somebody ends them."""
 
 import time
+from contextlib import suppress
 
 from mlflow import MlflowClient
 from mlflow.entities import Run, RunStatus
+from mlflow.exceptions import MlflowException
 
 from faceage.core import processes
 
@@ -24,10 +26,13 @@ def end(experiment: str) -> list[str]:
     running = client.search_runs(
         [known.experiment_id] if known else [], "attributes.status = 'RUNNING'"
     )
-    ended = [run for run in running if _is_abandoned(client, run)]
-    for run in ended:
-        client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
-    return [run.info.run_name for run in ended]
+    ended = []
+    for run in running:
+        if _is_abandoned(client, run):
+            with suppress(MlflowException):  # another user's, whom a server does not let us touch
+                client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+                ended.append(run.info.run_name)
+    return ended
 
 
 def _is_abandoned(client: MlflowClient, run: Run) -> bool:
