@@ -147,9 +147,9 @@ def ages() -> pd.DataFrame:
 
 def test_predictions_are_those_of_one_machine(nodes, album, monkeypatch):
     assert predicted(monkeypatch) == 1  # some of the files are bad
-    alone = ages()
+    alone = Path("ages.parquet").read_bytes()
     assert predicted(monkeypatch, "--ray") == 1
-    pd.testing.assert_frame_equal(ages(), alone)
+    assert Path("ages.parquet").read_bytes() == alone
     assert not Path("ages.parquet.parts").exists()
 
 

@@ -12,7 +12,7 @@ from faceage.data.image_records import ImageRecord, Unusable, read_record
 from faceage.data.origins import Origin
 from faceage.data.sources import Elsewhere, Source, Unreadable
 
-LOT = 128  # files that a worker of a cluster gets at once: a second of its time
+LOT = 512  # files that a worker of a cluster gets at once: what is lost with one that dies
 
 Decode = Callable[[bytes], ImageRecord | Unusable]
 
