@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT, edit_params, photo
 from safetensors.torch import save_file
 
 from faceage.core import outputs, script
+from faceage.training.checkpoints import Checkpoint
 
 
 def run_script(name: str, **environment: str) -> subprocess.CompletedProcess:
@@ -195,6 +197,25 @@ def test_what_the_system_refuses_is_one_sentence_with_the_file(number, said):
 
     with pytest.raises(SystemExit, match=f"^error: data/faces.parquet: .*{said}.* again"):
         script.run(fail)
+
+
+@pytest.mark.parametrize("library", ["torch", "safetensors"])
+def test_a_full_disk_while_a_library_writes_weights(small_disk, monkeypatch, library):
+    """Each raises an error of its own for it; the checkpoint of the epoch before stays."""
+    monkeypatch.setenv("DVC_ROOT", str(small_disk))
+    checkpoint, large = Checkpoint("full"), {"weights": torch.zeros(500_000)}
+    checkpoint.save({"epoch": 1})
+    write = {"torch": checkpoint.save, "safetensors": checkpoint.keep}[library]
+
+    def fill():
+        write(large)
+
+    with pytest.raises(
+        SystemExit, match=r"^error: no room left on the disk while writing .*/full/"
+    ):
+        script.run(fill)
+    assert checkpoint.load() == {"epoch": 1}
+    assert [path.name for path in checkpoint.folder.iterdir()] == ["member1.pt"]
 
 
 def test_what_the_system_says_of_no_file_is_ours_to_mend():

@@ -7,6 +7,7 @@ writes there; git and DVC pass over it.
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ import psutil
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path; on success rename it to `path`, on failure remove it."""
+    """Yield a temporary path; on success rename it to `path`, on failure remove it.
+
+    What the system refuses is an `OSError`, also where a library made something else of it.
+    """
     path = Path(path)
     part = _part_of(path)
     try:
@@ -27,10 +31,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         if path.is_dir():
             shutil.rmtree(path)
         part.replace(path)
-    except OSError as error:
+    except Exception as error:
+        refused = _of_the_system(error)
+        if refused is None:
+            raise
         # A failed write names no file of its own: the message to the user should.
-        error.filename = error.filename or str(path)
-        raise
+        refused.filename = refused.filename or str(path)
+        raise refused from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -52,6 +59,21 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _of_the_system(error: Exception) -> OSError | None:
+    """What the operating system refused; None where it was something else.
+
+    torch.save says that it is at another place of the file than it thought, with the cause in the
+    error's context; safetensors has the cause in its text, as Rust says it.
+    """
+    found: BaseException | None = error
+    while isinstance(found, RuntimeError):
+        found = found.__cause__ or found.__context__
+    if isinstance(found, OSError):
+        return found
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(said[1]), os.strerror(int(said[1]))) if said else None
 
 
 def _part_of(path: Path) -> Path:

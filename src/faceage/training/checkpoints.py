@@ -116,7 +116,8 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Keep a state and the one before it; a crash while writing leaves what there was."""
         with atomic_write(self.path) as part:
-            torch.save(state, part)
+            with part.open("wb") as file:  # which says why a write fails: a name would not
+                torch.save(state, file)
             sealed.seal(part)
             if self.path.exists():
                 self.path.replace(self.before)
