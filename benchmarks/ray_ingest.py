@@ -170,7 +170,7 @@ def page(found: dict[str, Any]) -> str:
         one = found["rate"]
         alone, on_ray = one["seconds"]
         text += (
-            f"\n| {one['files']:,} files read and decoded, other work running | |\n|---|---:|\n"
+            f"\n| {one['files']:,} files read and decoded | |\n|---|---:|\n"
             f"| seconds in threads, median of {one['rounds']} rounds | {alone:.1f} |\n"
             f"| seconds on a cluster of {one['workers']} workers | {on_ray:.1f} |\n"
             f"| rate of the cluster over that of the threads, median of the rounds |"
