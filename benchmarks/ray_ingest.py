@@ -178,7 +178,7 @@ def page(found: dict[str, Any]) -> str:
             f"| what they found | {'the same' if one['same'] else 'DIFFERENT'} |\n"
         )
     if "memory" in found:
-        text += "\n| files | kept | largest memory of all processes, GB | seconds, likewise |\n"
+        text += "\n| files | kept | largest memory of all processes, GB | seconds |\n"
         text += "|---:|---:|---:|---:|\n"
         for one in found["memory"]:
             row = (f"{one['files']:,}", f"{one['kept']:,}", f"{one['peak']:.2f}")
