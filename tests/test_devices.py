@@ -96,7 +96,8 @@ def started(*script: str, **environment: str) -> subprocess.Popen[str]:
 
 def ended(launcher: subprocess.Popen[str]) -> int:
     """Its exit code; nothing that it has started is left."""
-    ranks = psutil.Process(launcher.pid).children(recursive=True) if not launcher.poll() else []
+    running = launcher.poll() is None
+    ranks = psutil.Process(launcher.pid).children(recursive=True) if running else []
     code = launcher.wait(PATIENCE)
     _, left = psutil.wait_procs(ranks, PATIENCE)
     assert not left
