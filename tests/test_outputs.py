@@ -40,6 +40,16 @@ def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(tmp_pa
     assert left == {"out.csv", f".out.csv.{alive}.part", f".other.csv.{killed}.part"}
 
 
+def test_what_a_killed_writer_left_is_removed_though_nobody_took_its_exit_code(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    (tmp_path / f".out.csv.{process.pid}.part").write_text("half")
+    with atomic_write(tmp_path / "out.csv") as part:
+        part.write_text("whole")
+    process.wait()
+    assert [file.name for file in tmp_path.iterdir()] == ["out.csv"]
+
+
 def test_a_folder_takes_the_place_of_one_that_a_process_of_this_number_left(tmp_path):
     """In a container the next process has the number of the killed one."""
     left = tmp_path / f".figures.{os.getpid()}.part"
