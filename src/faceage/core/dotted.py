@@ -1,5 +1,6 @@
 """Nested mappings as one row of values under dotted names: {"train": {"lr": 1}} as train.lr."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,3 +12,8 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def filled(text: str, values: Mapping[str, Any]) -> str:
+    """A text of dvc.yaml with the values that stand there by their dotted names: ${train.split}."""
+    return re.sub(r"\$\{(.+?)\}", lambda name: str(values[name[1]]), text)

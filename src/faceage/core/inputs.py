@@ -5,14 +5,13 @@ into dvc.lock. What somebody edits meanwhile would count as what the stage has r
 """
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from faceage.core.dotted import flatten
+from faceage.core.dotted import filled, flatten
 from faceage.core.image_files import is_leftover
 
 # DVC sets it for the commands of stages, whose inputs it has found to be those of dvc.lock.
@@ -48,13 +47,11 @@ def _state(stage: dict[str, Any], item: str, values: dict[str, Any]) -> State:
         values = values | _of_item(stage["foreach"].strip("${}"), item, values)
         stage = stage["do"]
 
-    def filled(text: str) -> str:
-        return re.sub(r"\$\{(.+?)\}", lambda key: str(values[key[1]]), text)
-
     found: State = {}
     for dep in stage.get("deps", []):
-        found |= dict(_files(Path(filled(dep))))
-    for key in map(filled, stage.get("params", [])):
+        found |= dict(_files(Path(filled(dep, values))))
+    for param in stage.get("params", []):
+        key = filled(param, values)
         own = (known for known in values if known == key or known.startswith(f"{key}."))
         found |= {f"{PARAMS}: {known}": values[known] for known in own}
     return found

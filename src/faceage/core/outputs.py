@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
+
+from faceage.core import processes
 
 
 @contextmanager
@@ -82,18 +83,10 @@ def _part_of(path: Path) -> Path:
     for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         pid = part.suffixes[-2].removeprefix(".")
         # In a container the next process may have the number of the killed one.
-        if pid.isdigit() and (int(pid) == os.getpid() or not _runs(int(pid))):
+        if pid.isdigit() and (int(pid) == os.getpid() or not processes.runs(int(pid))):
             shutil.rmtree(part, ignore_errors=True)
             part.unlink(missing_ok=True)
     return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def _runs(pid: int) -> bool:
-    """Whether there is such a process, and not only its exit code for who started it."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

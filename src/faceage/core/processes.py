@@ -31,11 +31,18 @@ def has_ended(name: str) -> bool:
     """Whether a process of this machine, by the name that `this` gave it, is no more."""
     _, pid, start = name.split(" ")
     try:
-        process = psutil.Process(int(pid))
-        same = abs(process.create_time() - float(start)) < SAME
-        return not same or process.status() == psutil.STATUS_ZOMBIE
+        same = abs(psutil.Process(int(pid)).create_time() - float(start)) < SAME
+        return not same or not runs(int(pid))
     except psutil.NoSuchProcess:
         return True
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and not only its exit code for who started it."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def is_command(pid: int, word: str) -> bool:

@@ -3,16 +3,16 @@
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from faceage.core.script import UserError
+from faceage.networks.exchange import Exchange
 
 # Of glibc's malloc.h, and the largest int, which they take.
 TRIM_THRESHOLD, MMAP_MAX, LARGEST = -1, -4, 2**31 - 1
@@ -45,7 +45,7 @@ def training_arithmetic(dtype: torch.dtype, device: torch.device) -> Iterator[No
     if dtype == torch.float32:
         yield
     elif device.type == "cpu":
-        with torch.autocast("cpu", dtype), _DepthwiseInFloat32():
+        with torch.autocast("cpu", dtype), Exchange({F.conv2d: _conv2d}):
             yield
     else:
         with torch.autocast(device.type, dtype):
@@ -82,20 +82,12 @@ def deterministic(on: bool, device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.benchmark = tuned
 
 
-class _DepthwiseInFloat32(TorchFunctionMode):
-    """Takes depthwise convolutions out of autocast, however a module calls them."""
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if function is F.conv2d and args[1].shape[1] == 1 < args[0].shape[1]:
-            with torch.autocast("cpu", enabled=False):
-                return function(args[0].float(), *args[1:], **kwargs or {})
-        return function(*args, **kwargs or {})
+def _conv2d(input: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """A convolution, out of autocast where it is depthwise."""
+    if weight.shape[1] == 1 < input.shape[1]:
+        with torch.autocast("cpu", enabled=False):
+            return F.conv2d(input.float(), weight, *args, **kwargs)
+    return F.conv2d(input, weight, *args, **kwargs)
 
 
 def fast_arithmetic(device: torch.device) -> torch.dtype:

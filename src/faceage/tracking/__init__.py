@@ -144,13 +144,16 @@ def open_run(
     if run_id and not _exists(run_id):
         run_id = None
     name = None if run_id else repository.run_name()  # a run that goes on keeps its own
-    mine = {abandoned.TAG: processes.this()}
+    this = processes.this()
     with _reported():
         abandoned.end(EXPERIMENT)
         if run_id:  # before it is open again, so that nobody takes it for abandoned
-            mlflow.MlflowClient().set_tag(run_id, *next(iter(mine.items())))
+            mlflow.MlflowClient().set_tag(run_id, abandoned.TAG, this)
         mlflow_run = mlflow.start_run(
-            run_id, run_name=name, tags=mine, log_system_metrics=system_metrics
+            run_id,
+            run_name=name,
+            tags={abandoned.TAG: this},
+            log_system_metrics=system_metrics,
         )
     status = "FAILED"
     try:

@@ -7,7 +7,6 @@ real repository (`DVC_ROOT`), where queued experiments, whose own tree is tempor
 import hashlib
 import io
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import save_file
 
 from faceage.core import sealed
-from faceage.core.dotted import flatten
+from faceage.core.dotted import filled, flatten
 from faceage.core.hashing import sha256
 from faceage.core.outputs import atomic_write
 from faceage.core.repository import root
@@ -44,8 +43,7 @@ def fingerprint(stage: str, params: Section) -> str:
     pipeline = yaml.safe_load(Path("dvc.yaml").read_text())
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for dep in pipeline["stages"][stage]["deps"]:
-        name = re.sub(r"\$\{(.+?)\}", lambda key: str(given[key[1]]), dep)
-        for file, content in _hashes(name):
+        for file, content in _hashes(filled(dep, given)):
             digest.update(f"{file}:{content}".encode())
     return digest.hexdigest()[:16]
 

@@ -244,20 +244,23 @@ class Trainer:
         kept = time.monotonic()
         progress = bar(left, f"epoch {number}", "step")
         for step, rows in enumerate(progress, start=(of_phase - 1) * self.steps + done):
+            done = step % self.steps + 1
             before_step(self.scheduler, step)
             loss = self.step(rows, generator)
             if not math.isfinite(loss) or loss > self._largest_loss():
-                raise Diverged(self._where(loss, rows, number, step % self.steps + 1))
+                raise Diverged(self._where(loss, rows, number, done))
             total += loss * len(rows)
             self.average.update(self.module, step=step)
             faces += len(rows)
-            done += 1
             progress.set_postfix(loss=f"{total / faces:.4f}", refresh=False)
             minutes = (time.monotonic() - kept) / 60
             if self.processes.is_first and minutes >= self.settings.checkpoint_minutes:
                 keep(
                     {
-                        **{"steps": done, "total": total, "faces": faces, "processes": processes},
+                        "steps": done,
+                        "total": total,
+                        "faces": faces,
+                        "processes": processes,
                         "dropout": devices.dropout_state(self.device),
                         "augmentation": generator.get_state(),
                     }

@@ -5,14 +5,14 @@ weights' names, the averaged copy of it and what is frozen in it. torch's own Sy
 another module with other rules for each of these, and takes no tensors of a CPU.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+
+from faceage.networks.exchange import Exchange
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def whole(count: int) -> Part:
     return Part(slice(0, count), count)
 
 
-class WholeBatch(TorchFunctionMode):
+class WholeBatch(Exchange):
     """Computes a part of a batch as one process would that had all of it.
 
     Batch norms take the mean and variance of all faces. Dropout and stochastic depth draw for all
@@ -44,22 +44,14 @@ class WholeBatch(TorchFunctionMode):
     """
 
     def __init__(self, part: Part) -> None:
-        super().__init__()
+        super().__init__(
+            {
+                F.batch_norm: self._batch_norm,
+                F.dropout: self._dropout,
+                Tensor.bernoulli_: self._bernoulli,
+            }
+        )
         self.part = part
-
-    def __torch_function__(
-        self,
-        function: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        exchanged: dict[Callable[..., Any], Callable[..., Any]] = {
-            F.batch_norm: self._batch_norm,
-            F.dropout: self._dropout,
-            Tensor.bernoulli_: self._bernoulli,
-        }
-        return exchanged.get(function, function)(*args, **kwargs or {})
 
     def _batch_norm(
         self,
