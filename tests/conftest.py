@@ -5,6 +5,8 @@ import io
 import os
 import random
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,14 @@ settings.load_profile("unhurried")
 ROOT = Path(__file__).parents[1]
 
 Edit = dict[str, object]
+
+
+@pytest.fixture(autouse=True)
+def no_store_of_another_test() -> Iterator[None]:
+    """MLflow keeps the store that it was last given, for the process and its environment."""
+    yield
+    if "mlflow" in sys.modules:
+        sys.modules["mlflow"].set_tracking_uri("")
 
 
 @pytest.fixture

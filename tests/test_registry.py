@@ -33,10 +33,8 @@ from faceage.networks import saved_model
 def store(workspace, monkeypatch):
     """A model in a repository root, and so with a database, of its own."""
     monkeypatch.setenv("DVC_ROOT", str(workspace))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     edit_params({"promote": True, "evaluate.bootstrap": 100})
-    yield workspace
-    mlflow.set_tracking_uri("")
+    return workspace
 
 
 def publish_model(spread: float, faces: int = 60, fingerprint: str | None = None) -> str:

@@ -124,7 +124,6 @@ def server(request, tmp_path):
         if request.param == "PostgreSQL":
             database = stack.enter_context(postgresql(tmp_path))
         yield stack.enter_context(mlflow_server(database, tmp_path))
-    mlflow.set_tracking_uri("")
 
 
 def test_two_clones_see_the_same_runs_and_one_serves_the_model_of_the_other(

@@ -111,7 +111,6 @@ def test_the_study_and_the_runs_share_a_database(repository):
     mlflow.set_tracking_uri(f"sqlite:///{repository}/mlflow.db")
     assert len(mlflow.search_runs(experiment_names=[tracking.EXPERIMENT])) == 1
     assert len(study(repository).trials) == 4
-    mlflow.set_tracking_uri("")
 
 
 def test_another_space_or_commit_is_another_sweep(repository, monkeypatch):

@@ -28,11 +28,8 @@ from faceage.tracking.pending import Pending
 def store(tmp_path, monkeypatch):
     """Each test has a repository root, and so a database, of its own."""
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    # MLflow keeps what set_tracking_uri was last given in this variable.
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    yield tmp_path
-    mlflow.set_tracking_uri("")
+    return tmp_path
 
 
 def test_evaluate_goes_on_with_the_run_that_train_opened(store):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import onnx
 import pandas as pd
@@ -99,7 +98,6 @@ def made(folder: Path) -> Iterator[list[Artefact]]:
             Artefact("cache of ingest", _cache(), _read_ingest),
             Artefact("database of MLflow", _database(), _read_database),
         ]
-        mlflow.set_tracking_uri("")
 
 
 def _write_lock() -> None:
