@@ -58,6 +58,15 @@ def test_a_port_that_is_taken(monkeypatch):
     assert f"port {port} of 127.0.0.1 cannot be had (Address already in use)" in message
 
 
+def test_no_answer_waits_for_its_head_to_be_acknowledged():
+    with (
+        serve.listen("127.0.0.1", 0) as listening,
+        socket.create_connection(listening.getsockname()),
+        listening.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_that_cannot_be(monkeypatch, port):
     assert f"--port is {port}, and has to be from 0 to 65535" in ended(monkeypatch, "--port", port)
