@@ -41,6 +41,7 @@ RESULTS = ("data", "models", "reports")
 TIMES = "reports/cost.json"  # which says how long something took
 SPEEDS = re.compile(rb"<dd>[\d.,]+ (ms|faces a second)</dd>")  # what report.html shows of it
 WATCHED = "reports/history.csv"  # grows by a row with each epoch, for those who look on
+DISOWNED = "its results may be of either state and do not count"
 KINDS = ("full", "io", "denied", "unreadable", "vanish", "change")  # of failing.c
 MOMENTS = 2  # of each kind of fault in each stage
 
@@ -139,6 +140,10 @@ class Undisturbed:
             return f"{fault}: {said['err'][-3000:]}"
         written = self.others_than_undisturbed(work / "tree", outputs)
         written = [path for path in written if status == 0 or path != WATCHED]
+        if (
+            DISOWNED in said["err"]
+        ):  # whole, of another state; DVC takes nothing of a stage that failed
+            written = []
         left = [str(path) for path in work.rglob("*.part")]
         if written or left:
             return f"{fault}: left behind {written} {left}"
