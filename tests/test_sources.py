@@ -185,12 +185,14 @@ def test_what_goes_or_fails_while_a_folder_is_read_is_no_fault_of_a_file(tmp_pat
         with pytest.raises(FileNotFoundError):
             source.read("a.jpg")
 
-        def fail(*_):
-            raise OSError(errno.EIO, os.strerror(errno.EIO), "b.jpg")
+        for number in (errno.EIO, errno.EACCES):
 
-        monkeypatch.setattr(sources, "open", fail, raising=False)
-        with pytest.raises(OSError, match="Input/output error"):
-            source.read("b.jpg")
+            def fail(*_, number=number):
+                raise OSError(number, os.strerror(number), "b.jpg")
+
+            monkeypatch.setattr(sources, "open", fail, raising=False)
+            with pytest.raises(OSError, match=os.strerror(number)):
+                source.read("b.jpg")
 
 
 def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path, monkeypatch):

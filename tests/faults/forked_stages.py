@@ -1,6 +1,6 @@
 """Stages of the pipeline, each in a fork of a process that has imported what they import.
 
-    LD_PRELOAD=failing.so python forked_stages.py STAGE...
+    LD_PRELOAD=failing.so python forked_stages.py MODULE...
 
 It reads a request a line, runs the script in a fork with the fault armed (see failing.c), and
 answers with a line: {"status": ..., "calls": {kind: ...}}.
@@ -65,8 +65,9 @@ def ended(faults: Any, request: dict[str, Any]) -> int:
     for number, name in ((1, "out"), (2, "err")):
         file = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(file, number)
-    script = str(SRC / f"{request['stage']}.py")
-    sys.argv = [script]
+    script, *arguments = request["command"]
+    script = str(ROOT / script)
+    sys.argv = [script, *arguments]
     below = request["below"].encode()
     faults.faults_arm(request["kind"].encode(), ctypes.c_long(request["call"]), below)
     try:

@@ -26,14 +26,18 @@ from test_pipeline import SMALL, commit, draw_elsewhere
 from faceage.core import hashing
 
 KNOWN: Edit = {"layout": "auto", "align": "never"}
+# Faces for the stages that come once for each source.
+ELSEWHERE: Edit = {
+    "external": {"drawn": KNOWN | {"source": "data/elsewhere", "calibrate": None}},
+    "data.sources": {"more": KNOWN | {"source": "data/further", "weight": 1.0, "split": None}},
+}
 SMALLER: Edit = SMALL | {
     "sample.faces": 100,
     "sample.img_size": 64,
     "evaluate.robustness_faces": 10,
     "evaluate.bootstrap": 100,
     "evaluate.legal_ages": [18],
-    "external": {"drawn": KNOWN | {"source": "elsewhere", "calibrate": None}},
-    "data.sources": {"more": KNOWN | {"source": "further", "weight": 1.0, "split": None}},
+    **ELSEWHERE,
 }
 STAGES = (
     *("check", "sample", "sources@more", "ingest", "split", "label_issues", "train", "evaluate"),
@@ -101,8 +105,7 @@ class Pipeline:
         (self.work / ".dvc").mkdir()
         for name in ("config", ".gitignore"):
             shutil.copy(ROOT / ".dvc" / name, self.work / ".dvc")
-        draw_elsewhere(self.work / "elsewhere", 20, 1000)
-        draw_elsewhere(self.work / "further", 20, 2000)
+        draw(self.work)
         edit_params(SMALLER, self.work / "params.yaml")
         subprocess.run(["git", "init", "--quiet"], cwd=self.work, check=True)
         commit(self.work, "the project with a small sample")
@@ -139,6 +142,13 @@ class Pipeline:
         locked = yaml.safe_load((self.work / "dvc.lock").read_text())["stages"][stage]["outs"]
         found = {out["path"]: out["md5"] for out in locked if out["path"] not in TIMES}
         return found | {f"{path} itself": hashing.md5(self.work / path) for path in found}
+
+
+def draw(tree: Path) -> None:
+    """The faces that `ELSEWHERE` names."""
+    (tree / "data").mkdir()
+    draw_elsewhere(tree / "data/elsewhere", 20, 1000)
+    draw_elsewhere(tree / "data/further", 20, 2000)
 
 
 def copy(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pytest
 import record
 import yaml
 from conftest import ROOT, Edit, edit_params
+from killing import ELSEWHERE, STAGES, draw
 
 from faceage import tracking
 from faceage.core import hashing
@@ -35,7 +36,6 @@ SMALL = {
     "evaluate.bootstrap": 100,
 }
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-STAGES = [name for name, stage in PIPELINE.items() if "foreach" not in stage]
 WITHOUT_A_MODEL = ["check", "sample", "ingest", "split"]
 RESULTS = ("data", "models", "reports")
 TIMES = "reports/cost.json"  # which says how long something took
@@ -49,17 +49,18 @@ MOMENTS = 2  # of each kind of fault in each stage
 class Stages:
     """Runs stages in forks of one process, with faults: see forked_stages.py."""
 
-    def __init__(self, folder: Path, names: list[str], **environment: str) -> None:
+    def __init__(self, folder: Path, names: Sequence[str], **environment: str) -> None:
         library, source = folder / "failing.so", ROOT / "tests/faults/failing.c"
         command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
         try:
             subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError):
             pytest.skip("needs gcc on Linux: apt-get install gcc")
+        scripts = {Path(script_of(name)[0]).stem for name in names}
         one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.said = {name: folder / name for name in ("out", "err")}
         self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/faults/forked_stages.py"), *names],
+            [sys.executable, str(ROOT / "tests/faults/forked_stages.py"), *scripts],
             env=os.environ | {"LD_PRELOAD": str(library)} | one_thread | environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -75,7 +76,7 @@ class Stages:
         """
         places = [folder / "root", *(folder / "tree" / name for name in RESULTS)]
         request = {
-            "stage": stage,
+            "command": script_of(stage),
             "folder": str(folder / "tree"),
             "below": ":".join(map(str, places)),
             "kind": kind,
@@ -97,7 +98,7 @@ class Undisturbed:
     """A folder in which all stages have run: tree/, and what lies in the real repository, root/."""
 
     def __init__(
-        self, folder: Path, stages: Stages, names: list[str], edits: Edit | None = None
+        self, folder: Path, stages: Stages, names: Sequence[str], edits: Edit | None = None
     ) -> None:
         self.folder, self.stages = folder, stages
         tree = folder / "tree"
@@ -106,6 +107,9 @@ class Undisturbed:
             shutil.copy(ROOT / name, tree)
         (tree / "src").symlink_to(ROOT / "src")
         edit_params(SMALL | (edits or {}), tree / "params.yaml")
+        if set(names) == set(STAGES):
+            edit_params(ELSEWHERE, tree / "params.yaml")
+            draw(tree)
         (folder / "root").mkdir()
         if "train" in names:
             write_database(folder / "root")
@@ -113,7 +117,7 @@ class Undisturbed:
         for name in names:
             status, self.calls[name] = stages.run(name, folder, "full", sys.maxsize)
             assert status == 0, stages.said["err"].read_text()
-        self.outputs = {name: outputs_of(PIPELINE[name]) for name in names}
+        self.outputs = {name: outputs_of(name) for name in names}
         locked = {
             name: {"outs": [{"path": path, "md5": hashing.md5(tree / path)} for path in paths]}
             for name, paths in self.outputs.items()
@@ -183,9 +187,24 @@ def write_database(root: Path) -> None:
     mlflow.set_tracking_uri("")
 
 
-def outputs_of(stage: dict[str, Any]) -> list[str]:
-    """Paths that a stage of dvc.yaml writes."""
-    outs = [out for sort in ("outs", "metrics", "plots") for out in stage.get(sort, [])]
+def as_written(stage: str) -> dict[str, Any]:
+    """A stage of dvc.yaml, of those for each source that of one of them."""
+    name, _, key = stage.partition("@")
+    written = PIPELINE[name]
+    filled = yaml.safe_dump(written.get("do", written)).replace("${key}", key)
+    found: dict[str, Any] = yaml.safe_load(filled)
+    return found
+
+
+def script_of(stage: str) -> list[str]:
+    """What `python` is given: script and arguments."""
+    return str(as_written(stage)["cmd"]).split()[1:]
+
+
+def outputs_of(stage: str) -> list[str]:
+    """Paths that a stage writes."""
+    sorts = map(as_written(stage).get, ("outs", "metrics", "plots"))
+    outs = [out for sort in sorts for out in sort or []]
     return [out if isinstance(out, str) else next(iter(out)) for out in outs]
 
 
@@ -209,7 +228,7 @@ def _hash(path: Path) -> str:
 
 @contextmanager
 def undisturbed(
-    folder: Path, names: list[str], edits: Edit | None = None, **environment: str
+    folder: Path, names: Sequence[str], edits: Edit | None = None, **environment: str
 ) -> Iterator[Undisturbed]:
     """Run stages from nothing, in a process with this environment."""
     folder.mkdir(exist_ok=True)
@@ -220,7 +239,7 @@ def undisturbed(
         stages.close()
 
 
-def disturb(made: Undisturbed, names: list[str], moments: int) -> dict[str, Counter[str]]:
+def disturb(made: Undisturbed, names: Sequence[str], moments: int) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {}
     for kind in KINDS:
         outcomes = [made.outcome(name, kind, seed) for name in names for seed in range(moments)]

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 import record
-from test_environment import STAGES, WITHOUT_A_MODEL, undisturbed
+from killing import STAGES
+from test_environment import WITHOUT_A_MODEL, undisturbed
 
 # What differs between two shells and two days, and is no input.
 SHELLS = [

@@ -50,9 +50,10 @@ ENCRYPTED = 0x1  # flag of a member of a .zip
 OPENED = ExitStack()  # what this process reads as long as it lives
 
 
-# Why a file of a folder gives no bytes whenever it is asked; else the disk or the system fails.
-OF_THE_FILE = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR}
-OF_THE_FILE |= {errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL}
+# Why a file of a folder gives no bytes whenever it is asked; else the disk or the system fails, or
+# a right is lacking, which DVC had when it looked at the file.
+OF_THE_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO}
+OF_THE_FILE |= {errno.EINVAL}
 
 
 class Locked(Exception):
