@@ -168,6 +168,18 @@ def head(length: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode()
 
 
+def test_a_client_that_goes_in_the_middle_of_a_picture(model):
+    with running(model) as address:
+        with connect(address) as client:
+            client.sendall(head("1000") + b"12345")
+        for _ in range(100):
+            metrics = requests.get(f"{address}/metrics", timeout=5).text
+            if "faceage_requests_total{" in metrics:
+                break
+            time.sleep(0.1)
+    assert 'faceage_requests_total{status="400"} 1.0' in metrics
+
+
 @pytest.mark.parametrize("length", ["many", "-5", "1e3", "5, 6", "9" * 5000])
 def test_a_malformed_length_is_refused(address, length):
     with connect(address) as client:

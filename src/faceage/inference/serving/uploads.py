@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 
 MAX_BYTES = 20 * 2**20
 DROPPED = 100 * 2**20
@@ -29,8 +30,8 @@ class Uploads:
         Raises
         ------
         HTTPException
-            413 for a body that is too long, 408 for one that takes too long, 503 where too much is
-            under way.
+            413 for a body that is too long, 408 for one that takes too long, 400 where the client
+            goes before its end, 503 where too much is under way.
         """
         if self.requests >= REQUESTS:
             raise _busy()
@@ -42,6 +43,8 @@ class Uploads:
                     await self._receive(request.stream(), content)
             except TimeoutError:
                 raise HTTPException(408, f"the picture took more than {SECONDS} seconds") from None
+            except ClientDisconnect:
+                raise HTTPException(400, "the client went before the picture had come") from None
             yield bytes(content)
         finally:
             self.requests -= 1
