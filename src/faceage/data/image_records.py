@@ -24,7 +24,7 @@ class Unusable:
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """What is to be known of a picture once it has been decoded.
 

@@ -7,7 +7,7 @@ the code or the library that decodes has changed. Without it the results are the
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -176,4 +176,5 @@ def _row(content: str, seen: ImageRecord | Unusable) -> dict[str, Any]:
         name: None if array is None else array.tobytes()
         for name, array in (("fingerprint", seen.fingerprint), ("embedding", seen.embedding))
     }
-    return {"content": content, **vars(seen), **arrays}
+    values = {one.name: getattr(seen, one.name) for one in fields(seen)}
+    return {"content": content, **values, **arrays}

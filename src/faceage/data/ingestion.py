@@ -39,7 +39,7 @@ class Rejected(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A file that decodes and is labelled; face: sha256 of its bytes, hexadecimal."""
 
@@ -244,7 +244,7 @@ def summary(
 def _same_people(kept: list[Candidate], similarity: float) -> np.ndarray:
     """Pairs of one identity, of bursts, and of embeddings that are as similar as that."""
     known = ["age", "gender", "race", "taken"]
-    people = pd.DataFrame([vars(candidate.labels) for candidate in kept], columns=known)
+    people = pd.DataFrame({n: [getattr(one.labels, n) for one in kept] for n in known})
     pairs = [_named_alike(kept), burst_pairs(people)]
     embeddings = [c.record.embedding for c in kept if c.record.embedding is not None]
     if embeddings:

@@ -32,18 +32,17 @@ def on_disk(files: Iterable[Seen], folder: Path) -> Iterator[Seen]:
             file.flush()
             # Nothing cannot be mapped.
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if file.tell() else b""
-        yield from _taken_from(memoryview(content), batch)
+        yield from _taken_from(content, batch)
 
 
-def _taken_from(content: memoryview, batch: list[Seen]) -> Iterator[Seen]:
+def _taken_from(content: mmap.mmap | bytes, batch: list[Seen]) -> Iterator[Seen]:
     """The files with what has been put down of them, one after the other."""
     start = 0
     for one in batch:
         found: dict[str, Any] = {}
         for name, value in _large(one).items():
-            end = start + memoryview(value).nbytes
-            found[name] = _like(value, content[start:end])
-            start = end
+            found[name] = _like(value, content, start)
+            start += memoryview(value).nbytes
         record = one.record
         if isinstance(record, ImageRecord):
             record = replace(record, **found)
@@ -58,8 +57,10 @@ def _large(one: Seen) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _like(value: np.ndarray | bytes, stored: memoryview) -> np.ndarray | memoryview:
-    """A value as it has been put down."""
+def _like(
+    value: np.ndarray | bytes, stored: mmap.mmap | bytes, start: int
+) -> np.ndarray | memoryview:
+    """A value as it has been put down: one object for each, as there are very many."""
     if isinstance(value, np.ndarray):
-        return np.frombuffer(stored, value.dtype).reshape(value.shape)
-    return stored
+        return np.ndarray(value.shape, value.dtype, stored, start)
+    return memoryview(stored)[start : start + len(value)]

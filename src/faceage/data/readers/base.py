@@ -16,7 +16,7 @@ from faceage.data.sources import Source
 READERS: dict[str, type["Reader"]] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labels:
     """What a source says of a face; `None` where it says nothing usable.
 
