@@ -377,12 +377,10 @@ def test_a_ray_cluster_trains_as_one_process_and_goes_on_where_a_node_ends(prepa
         launcher = started("src/train.py", PET_NPROC_PER_NODE="")
         reached = len(history()) + 1
         wait_for(lambda: len(history()) > reached or launcher.poll() is not None)
-        ranks = [each for each in psutil.process_iter() if trains_in(prepared, each)]
         launcher.send_signal(signal.SIGINT)
         assert ended(launcher) == 130
         assert errors() == ["interrupted: run the same command again to go on"]
-        _, left = psutil.wait_procs(ranks, PATIENCE)
-        assert not left
+        wait_for(lambda: not any(trains_in(prepared, each) for each in psutil.process_iter()))
         assert ended(started("src/train.py", PET_NPROC_PER_NODE="")) == 0
     assert "in 2 processes" in Path("output.txt").read_text()
     pd.testing.assert_frame_equal(history(), whole, rtol=1e-5)
