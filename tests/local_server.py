@@ -1,7 +1,6 @@
 """The server on loopback, in a thread, around a model that nobody trained."""
 
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import small_model
 import uvicorn
 from conftest import ROOT
 
+import serve
 from faceage.inference.serving import app, model_info
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks.targets import Target
@@ -36,7 +36,7 @@ def running(
     about = model_info.describe(model)
     application = app.create(predictor or TorchPredictor(model), about, token)
     server = uvicorn.Server(uvicorn.Config(application, log_level="error"))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with serve.listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 import record
 import yaml
@@ -26,6 +25,7 @@ from killing import ELSEWHERE, STAGES, draw
 
 from faceage import tracking
 from faceage.core import hashing
+from faceage.core.dotted import filled
 
 SMALL = {
     "sample.faces": 60,
@@ -107,7 +107,7 @@ class Undisturbed:
             shutil.copy(ROOT / name, tree)
         (tree / "src").symlink_to(ROOT / "src")
         edit_params(SMALL | (edits or {}), tree / "params.yaml")
-        if set(names) == set(STAGES):
+        if any("@" in name for name in names):
             edit_params(ELSEWHERE, tree / "params.yaml")
             draw(tree)
         (folder / "root").mkdir()
@@ -184,28 +184,26 @@ def write_database(root: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(root))
         tracking.database()
-    mlflow.set_tracking_uri("")
 
 
-def as_written(stage: str) -> dict[str, Any]:
-    """A stage of dvc.yaml, of those for each source that of one of them."""
+def as_written(stage: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """A stage of dvc.yaml, and the values of its texts: the key of a source, where it is of one."""
     name, _, key = stage.partition("@")
     written = PIPELINE[name]
-    filled = yaml.safe_dump(written.get("do", written)).replace("${key}", key)
-    found: dict[str, Any] = yaml.safe_load(filled)
-    return found
+    return written.get("do", written), {"key": key}
 
 
 def script_of(stage: str) -> list[str]:
     """What `python` is given: script and arguments."""
-    return str(as_written(stage)["cmd"]).split()[1:]
+    written, values = as_written(stage)
+    return filled(written["cmd"], values).split()[1:]
 
 
 def outputs_of(stage: str) -> list[str]:
     """Paths that a stage writes."""
-    sorts = map(as_written(stage).get, ("outs", "metrics", "plots"))
-    outs = [out for sort in sorts for out in sort or []]
-    return [out if isinstance(out, str) else next(iter(out)) for out in outs]
+    written, values = as_written(stage)
+    outs = [out for sort in ("outs", "metrics", "plots") for out in written.get(sort, [])]
+    return [filled(out if isinstance(out, str) else next(iter(out)), values) for out in outs]
 
 
 def remove(path: Path) -> None:
