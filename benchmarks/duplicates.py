@@ -26,8 +26,8 @@ from faceage.core.params import IngestParams, load
 from faceage.core.script import run
 from faceage.data import duplicates, ingest_cache, ingestion, origins
 from faceage.data.identities import same_person
-from faceage.data.image_records import ImageRecord
 from faceage.data.ingest_cache import IngestCache
+from faceage.data.records import Records
 from faceage.data.sources import open_source
 
 PAIRS, ACROSS, GAP, NEW = 100, 10, 8, 100
@@ -42,33 +42,31 @@ def main() -> None:
     data = params.data.model_copy(update={"source": source})
     start = time.perf_counter()
     with origins.opened(data, params.groupings) as origin:
-        found, _, records = ingestion.inspect(origin, IngestCache())
+        found, _ = ingestion.inspect(origin, Records.none())
     decoded = time.perf_counter()
-    seen = ingest_cache.compare(records, IngestCache(), data)
+    seen = ingest_cache.compare(found.records, IngestCache(), data)
     searched = time.perf_counter()
-    known = dict(list(records.items())[:-NEW])
-    pairs = frozenset(pair for pair in seen.near if known.keys() >= set(pair))
-    ingest_cache.compare(records, IngestCache(known, pairs, frozenset(known)), data)
+    known = found.records.only(np.arange(len(found.records) - NEW))
+    earlier = IngestCache(known, known.row_of.only(seen.near), compared=True)
+    ingest_cache.compare(found.records, earlier, data)
     added = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    prints = np.stack(
-        [record.fingerprint for record in records.values() if isinstance(record, ImageRecord)]
-    )
+    pictures = found.records.pictures
+    prints = pictures.fingerprints(np.arange(len(pictures)))
     duplicates.EXACT = 0
     with_index = len(duplicates.near_pairs(prints, data.near_duplicate))
     indexed = time.perf_counter()
 
-    numbers = {content: number for number, content in enumerate(seen.records)}
-    joined = np.array([(numbers[a], numbers[b]) for a, b in sorted(seen.near)])
-    clusters = duplicates.connected(len(numbers), joined)
-    ours = clusters[[numbers[candidate.face] for candidate in found]]
+    joined = found.records.row_of(seen.near.ravel()).reshape(-1, 2)
+    clusters = duplicates.connected(len(found.records), joined)
+    ours = clusters[found.column("record")]
     sizes = np.bincount(ours)
     with open_source(source) as files:
         plain = _plainly_alike([files.read(candidate.path) for candidate in found])
     theirs = duplicates.connected(len(found), plain)
     split = np.unique(theirs[plain[ours[plain[:, 0]] != ours[plain[:, 1]], 0]])
     theirs = np.bincount(theirs)
-    print(f"| {len(found):,} labelled files, {len(numbers):,} contents | |")
+    print(f"| {len(found):,} labelled files, {len(found.records):,} contents | |")
     print("|---|---:|")
     print(f"| decoding | {decoded - start:.1f} s |")
     print(f"| search | {searched - decoded:.1f} s |")
@@ -81,7 +79,8 @@ def main() -> None:
     print(f"| clusters by plain correlation at {ALIKE} | {(theirs > 1).sum():,} |")
     print(f"| files in them | {theirs[theirs > 1].sum():,} |")
     print(f"| of these clusters not within one of ours | {len(split)} |")
-    _draw([records[content] for pair in _sample(seen) for content in pair], sheet)
+    chosen = random.Random(0).sample(range(len(joined)), min(PAIRS, len(joined)))
+    _draw(found.records.fingerprints(joined[chosen].ravel())[:], sheet)
 
 
 def _plainly_alike(contents: list[bytes]) -> np.ndarray:
@@ -97,18 +96,14 @@ def _plainly_alike(contents: list[bytes]) -> np.ndarray:
     return same_person(flat, ALIKE)
 
 
-def _sample(seen: IngestCache) -> list[tuple[str, str]]:
-    return random.Random(0).sample(sorted(seen.near), min(PAIRS, len(seen.near)))
-
-
-def _draw(faces: list, sheet: str) -> None:
+def _draw(faces: np.ndarray, sheet: str) -> None:
     side = duplicates.SIDE
     wide = 2 * side + GAP
     picture = Image.new("L", (ACROSS * wide, -(-len(faces) // 2 // ACROSS) * (side + GAP)), 255)
     for number, face in enumerate(faces):
         row, column = divmod(number // 2, ACROSS)
         place = (column * wide + number % 2 * side, row * (side + GAP))
-        picture.paste(Image.fromarray(face.fingerprint), place)
+        picture.paste(Image.fromarray(face), place)
     picture.save(sheet)
 
 

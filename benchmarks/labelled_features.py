@@ -8,9 +8,10 @@ import pandas as pd
 import torch
 
 from faceage.cleaning.frozen_features import IMG_SIZE
-from faceage.core import images
+from faceage.core import hashing, images
 from faceage.core.params import IngestParams, load
-from faceage.data import ingest_cache, ingestion, origins
+from faceage.data import clustering, ingest_cache, ingestion, origins
+from faceage.data.candidates import LABELS
 from faceage.networks import age_network
 from faceage.networks.forward import extract_features
 
@@ -27,16 +28,17 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
     data = params.data.model_copy(update={"source": source})
     with origins.opened(data, params.groupings) as origin:
         earlier = ingest_cache.load(data)
-        found, _, records = ingestion.inspect(origin, earlier)
-        seen = ingest_cache.compare(records, earlier, data)
+        found, _ = ingestion.inspect(origin, earlier.records)
+        seen = ingest_cache.compare(found.records, earlier, data)
         ingest_cache.save(data, seen, earlier)
         first = {candidate.face: candidate for candidate in reversed(found)}
         features = _features(origin.source, list(first.values()), Path(source), weights)
-    clusters = ingestion.cluster(found, seen.near)
-    table = pd.DataFrame([vars(candidate.labels) for candidate in found])
+    clusters = clustering.cluster(found, seen.near)
+    table = found.table.select(LABELS).to_pandas()
     table["path"] = [candidate.name for candidate in found]
     for kind in ("exact", "near", "burst"):
-        table[f"{kind}_cluster"] = getattr(clusters, kind)
+        rows = getattr(clusters, kind)
+        table[f"{kind}_cluster"] = hashing.hexadecimal(found.contents[rows])
     row_of = {face: row for row, face in enumerate(first)}
     return table, features[[row_of[candidate.face] for candidate in found]]
 

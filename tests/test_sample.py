@@ -12,7 +12,7 @@ from faceage.core import images, params
 from faceage.core.reasons import Reason
 from faceage.core.utkface import SYNTHETIC_COMMENT, parse
 from faceage.data import conflicts, duplicates, ingestion, origins
-from faceage.data.ingest_cache import IngestCache
+from faceage.data.records import Records
 from faceage.sample.sample_files import bad_files, sample_files
 
 COUNT, IMG_SIZE = 150, 96
@@ -106,8 +106,8 @@ def test_every_kind_of_bad_file_is_planted(workspace):
     settings = params.load(params.IngestParams)
     data = settings.data.model_copy(update={"source": str(folder)})
     with origins.opened(data, settings.groupings) as origin:
-        candidates, rejected, _ = ingestion.inspect(origin, IngestCache())
-    rejected += conflicts.resolve_copies(candidates, settings.data.conflicts).rejected
+        candidates, rejected = ingestion.inspect(origin, Records.none())
+        rejected += conflicts.resolve_copies(candidates, settings.data.conflicts).rejected
     found = {item.reason for item in rejected}
     assert found == set(Reason) - ONLY_ELSEWHERE
     assert any(PurePath(item.path).name == "README.txt" for item in rejected)

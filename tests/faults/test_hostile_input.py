@@ -22,7 +22,7 @@ from local_server import write_model
 
 from faceage.core import tables
 from faceage.core.image_files import is_leftover
-from faceage.data.ingestion import printable
+from faceage.data.candidates import printable
 from faceage.inference import image_files
 
 FEW, THROUGH_INGEST, THROUGH_USE = 100, 5000, 2000

@@ -21,7 +21,7 @@ HERE = "local"  # Ray's word for a cluster of this machine that ends with the pr
 STORE = 256 * 2**20  # bytes of memory that such a cluster shares between its processes
 INSTALL = "pip install -r requirements-cluster.txt"
 # Items that are handed over at once: what is to be done has to lie in memory, what is done has not.
-MANY = 4096
+MANY = 256
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -123,7 +123,7 @@ class _Sealed:
     """Keeps Ray from turning lists and tables into columns of its own.
 
     Without words: Arrow, which Ray asks for a column of these, puts the object into its refusal,
-    and to write a lot of files out takes a quarter of the time that it takes to decode them.
+    and to write a lot of files out takes a third of the time that it takes to decode them.
     """
 
     content: Any

@@ -13,7 +13,7 @@ import yaml
 from pandas.errors import EmptyDataError, ParserError
 from pandera.pandas import DataFrameSchema
 
-from faceage.core import contracts, shards, stored
+from faceage.core import contracts, hashing, shards, stored
 from faceage.core.contracts import SPLITS, ContractBroken
 from faceage.core.outputs import atomic_folder, atomic_write, write_csv, write_rows
 from faceage.core.shards import Shards
@@ -276,28 +276,23 @@ class SplitOf:
 
     def __init__(self, path: Path) -> None:
         stored.check(path)
-        keys, splits = [np.empty(0, "S32")], [np.empty(0, np.int8)]
+        faces, splits = [hashing.packed([])], [np.empty(0, np.int8)]
         try:
             for part in pd.read_csv(path, chunksize=SPLIT_ROWS):
                 contracts.check(part, contracts.SPLIT, path)
-                keys.append(_keys(part["face"]))
+                faces.append(hashing.packed(part["face"]))
                 splits.append(part["split"].map(SPLITS.index).to_numpy(np.int8))
         except (EmptyDataError, ParserError, UnicodeDecodeError):
             raise stored.damaged(path) from None
-        found = np.concatenate(keys)
-        order = found.argsort()
-        self._keys, self._splits = found[order], np.concatenate(splits)[order]
+        self._row_of = hashing.Rows(np.concatenate(faces))
+        self._splits = np.concatenate([*splits, np.full(1, -1, np.int8)])  # the last: of no row
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._row_of)
 
     def __call__(self, faces: pd.Series) -> np.ndarray:
         """Number of the split of each, as in `SPLITS`; -1 where the table lacks the face: (n,)."""
-        if not len(self):
-            return np.full(len(faces), -1, np.int8)
-        wanted = _keys(faces)
-        place = np.searchsorted(self._keys, wanted).clip(max=len(self) - 1)
-        return np.where(self._keys[place] == wanted, self._splits[place], -1)
+        return self._splits[self._row_of(hashing.packed(faces))]
 
 
 def image_bytes(faces: Iterable[str], source: Path | str = FACES) -> Iterator[tuple[str, bytes]]:
@@ -308,11 +303,6 @@ def image_bytes(faces: Iterable[str], source: Path | str = FACES) -> Iterator[tu
         for face, content in zip(batch.column("face").to_pylist(), contents, strict=True):
             if face in wanted:
                 yield face, content.as_py()
-
-
-def _keys(faces: pd.Series) -> np.ndarray:
-    """Each SHA-256 in a third of the memory."""
-    return np.array([bytes.fromhex(face) for face in faces], "S32")
 
 
 def _without_bytes(table: pa.Table) -> pd.DataFrame:

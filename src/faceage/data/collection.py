@@ -1,24 +1,24 @@
 """All that sources give: their usable faces, in clusters, and what became of every other file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from faceage.data import conflicts, duplicates, ingest_cache, ingestion
+from faceage.data import clustering, conflicts, duplicates, ingest_cache, ingestion
+from faceage.data.candidates import Candidates
+from faceage.data.clustering import Clusters
 from faceage.data.conflicts import Conflict
-from faceage.data.image_records import ImageRecord, Unusable
-from faceage.data.ingestion import Candidate, Clusters, Rejected
+from faceage.data.ingestion import Rejected
 from faceage.data.origins import Origin, errors_of
-
-Pairs = frozenset[tuple[str, str]]
+from faceage.data.records import Records
 
 
 @dataclass(frozen=True)
 class Collection:
     """The usable faces of all sources, the files that are not used, labels that disagreed."""
 
-    kept: list[Candidate]
+    kept: Candidates
     clusters: Clusters
     rejected: list[Rejected]
     conflicts: list[Conflict]
@@ -34,26 +34,26 @@ def collect(origins: Sequence[Origin]) -> Collection:
         are labelled with classes and others with ages.
     """
     data = origins[0].data
-    found: list[Candidate] = []
+    parts: list[Candidates] = []
     rejected: list[Rejected] = []
-    records, near = [], Pairs()
+    near = []
     for origin in origins:
         with errors_of(origin.name):
             ingestion.refuse_unlabelled(origin)
             origin.reader.forget()
     for origin in origins:
         earlier = ingest_cache.load(origin.data)
-        usable, unusable, seen = ingestion.inspect(origin, earlier)
-        cache = ingest_cache.compare(seen, earlier, origin.data)
+        usable, unusable = ingestion.inspect(origin, earlier.records)
+        cache = ingest_cache.compare(usable.records, earlier, origin.data)
         ingest_cache.save(origin.data, cache, earlier)
-        found += usable
+        parts.append(usable)
         rejected += unusable
-        records.append(seen)
-        near |= cache.near
-    near |= _near_across(records, data.near_duplicate)
+        near.append(cache.near)
+    across = _near_across([part.records for part in parts], data.near_duplicate)
+    pairs = np.concatenate([*near, *across])
 
-    copies = conflicts.resolve_copies(found, data.conflicts)
-    alike = ingestion.cluster(copies.kept, near).near
+    copies = conflicts.resolve_copies(Candidates.joined(parts), data.conflicts)
+    alike = clustering.cluster(copies.kept, pairs).near
     resolved = conflicts.resolve_near(copies.kept, alike, data.conflicts)
     rejected += copies.rejected + resolved.rejected
     for origin in origins:
@@ -61,40 +61,31 @@ def collect(origins: Sequence[Origin]) -> Collection:
     ingestion.refuse_a_mixture(resolved.kept)
     return Collection(
         kept=resolved.kept,
-        clusters=ingestion.cluster(resolved.kept, near, data.identity.similarity),
+        clusters=clustering.cluster(resolved.kept, pairs, data.identity.similarity),
         rejected=sorted(rejected),
         conflicts=sorted(copies.conflicts + resolved.conflicts),
     )
 
 
-def _near_across(
-    records: Sequence[Mapping[str, ImageRecord | Unusable]], threshold: float
-) -> Pairs:
-    """Pairs of near-duplicates of which each is in another source; none where there is one."""
-    known: dict[str, np.ndarray] = {}
-    pairs: set[tuple[str, str]] = set()
-    for seen in records:
-        new = {
-            content: record.fingerprint
-            for content, record in seen.items()
-            if isinstance(record, ImageRecord) and content not in known
-        }
-        both = known | new
-        if known and new:
-            prints, contents = np.stack(list(both.values())), list(both)
-            rows = duplicates.near_pairs(prints, threshold, len(known))
-            pairs |= {(contents[first], contents[second]) for first, second in rows}
-        known = both
-    return frozenset(pairs)
+def _near_across(parts: Sequence[Records], threshold: float) -> Iterator[np.ndarray]:
+    """Contents that are near-duplicates, as in `hashing.PACKED` (pairs, 2), in two sources each."""
+    for number in range(1, len(parts)):
+        *before, own = (part.pictures for part in parts[: number + 1])
+        both = Records.joined([*before, own])
+        rows = np.sort(np.unique(both.contents, return_index=True)[1])
+        known = int(np.searchsorted(rows, len(both) - len(own)))
+        if 0 < known < len(rows):
+            pairs = duplicates.near_pairs(both.fingerprints(rows), threshold, known)
+            yield both.contents[rows[pairs]]
 
 
-def _refuse_losses(origin: Origin, kept: Sequence[Candidate], rejected: Sequence[Rejected]) -> None:
+def _refuse_losses(origin: Origin, kept: Candidates, rejected: Sequence[Rejected]) -> None:
     """Hold the files of one of the sources against `data.min_kept`."""
     names = (*origin.reader.images, *origin.reader.absent)
     own = {ingestion.printable(origin.path(name)) for name in names}
     with errors_of(origin.name):
         ingestion.refuse_losses(
             origin,
-            sum(candidate.origin is origin for candidate in kept),
+            int((kept.column("origin") == kept.origins.index(origin)).sum()),
             [item for item in rejected if item.path in own],
         )

@@ -13,13 +13,16 @@ keep    byte-identical files count once, with the label of the first, near-dupli
 """
 
 import statistics
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from faceage.core import hashing
 from faceage.core.reasons import Reason
-from faceage.data.ingestion import Candidate, Rejected
+from faceage.data.candidates import Candidate, Candidates
+from faceage.data.ingestion import Rejected
 from faceage.data.readers.base import Labels
 
 YEARS = 5
@@ -40,56 +43,63 @@ class Conflict(NamedTuple):
 class Resolved:
     """What becomes of candidates, and the conflicts that were found among them."""
 
-    kept: list[Candidate]
+    kept: Candidates
     rejected: list[Rejected]
     conflicts: list[Conflict]
 
 
-def resolve_copies(found: list[Candidate], policy: str) -> Resolved:
+def resolve_copies(found: Candidates, policy: str) -> Resolved:
     """Keep byte-identical files once, and where they disagree about the age by the policy.
 
     Of those that agree the narrowest label counts, an exact age before a band around it. Of copies
     in several sources the one stays whose source has a split of its own. A gender or race on which
     the copies disagree counts as missing.
     """
-    result = Resolved([], [], [])
-    for face, copies in _together(found, [candidate.face for candidate in found]):
-        copies.sort(key=lambda copy: copy.origin.split is None)
+    changes: dict[int, Labels | None] = {}
+    rejected, conflicts = [], []
+    for rows in _together(found.contents):
+        rows.sort(key=lambda row: found[row].origin.split is None)
+        copies = [found[row] for row in rows]
         first, *others = copies
-        rest = [Rejected(copy.name, Reason.COPY, f"of {first.name}") for copy in others]
+        changes |= dict.fromkeys(rows)
         if not _disagree(copies, years=0):
             years = min(copies, key=_width).labels.years
-            known = replace(first, labels=first.labels.of_years(*years)) if years else first
-            result.kept.append(_agreed(known, copies))
-            result.rejected.extend(rest)
-            continue
-        used = _settle(copies, policy)
-        label = _said(used[0].labels) if used else ""
-        result.conflicts.extend(_listed("exact", face, copies, [label] + [""] * len(others)))
-        if used:
-            result.kept.append(_agreed(used[0], copies))
-            result.rejected.extend(rest)
+            used = [replace(first, labels=first.labels.of_years(*years)) if years else first]
         else:
-            result.rejected.extend(_dropped(copies, "exact"))
-    return result
+            used = _settle(copies, policy)[:1]
+            label = [_said(one.labels) for one in used] or [""]
+            conflicts += _listed("exact", first.face, copies, label + [""] * len(others))
+        if used:
+            changes[rows[0]] = _agreed(used[0].labels, copies)
+            rejected += [Rejected(copy.name, Reason.COPY, f"of {first.name}") for copy in others]
+        else:
+            rejected += _dropped(copies, "exact")
+    return Resolved(found.changed(changes), rejected, conflicts)
 
 
-def resolve_near(found: list[Candidate], clusters: list[str], policy: str) -> Resolved:
-    """Treat near-duplicates that disagree about the age by the policy."""
-    result = Resolved([], [], [])
-    for cluster, alike in _together(found, clusters):
+def resolve_near(found: Candidates, clusters: np.ndarray, policy: str) -> Resolved:
+    """Treat near-duplicates that disagree about the age by the policy.
+
+    Parameters
+    ----------
+    clusters : for each the row of the smallest in its cluster
+    """
+    changes: dict[int, Labels | None] = {}
+    rejected, conflicts = [], []
+    for rows in _together(clusters):
+        alike = [found[row] for row in rows]
         if not _disagree(alike, YEARS):
-            result.kept.extend(alike)
             continue
         used = _settle(alike, policy)
         labels = [_said(candidate.labels) for candidate in used] or [""] * len(alike)
-        result.conflicts.extend(_listed("near", cluster, alike, labels))
-        result.kept.extend(used)
-        if not used:
-            result.rejected.extend(_dropped(alike, "near"))
-    order = {candidate.face: number for number, candidate in enumerate(found)}
-    result.kept.sort(key=lambda candidate: order[candidate.face])
-    return result
+        (cluster,) = hashing.hexadecimal(found.contents[clusters[rows[:1]]])
+        conflicts += _listed("near", cluster, alike, labels)
+        changes |= dict.fromkeys(rows)
+        if used:
+            changes |= {row: one.labels for row, one in zip(rows, used, strict=True)}
+        else:
+            rejected += _dropped(alike, "near")
+    return Resolved(found.changed(changes), rejected, conflicts)
 
 
 def summary(policy: str, conflicts: list[Conflict]) -> dict[str, Any]:
@@ -101,13 +111,13 @@ def summary(policy: str, conflicts: list[Conflict]) -> dict[str, Any]:
     return {"policy": policy, **counts}
 
 
-def _together(
-    found: list[Candidate], names: Iterable[str]
-) -> Iterable[tuple[str, list[Candidate]]]:
-    members: dict[str, list[Candidate]] = defaultdict(list)
-    for name, candidate in zip(names, found, strict=True):
-        members[name].append(candidate)
-    return members.items()
+def _together(names: np.ndarray) -> Iterator[list[int]]:
+    """Rows that have one name, where there are several."""
+    _, which, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    (rows,) = np.nonzero(sizes[which] > 1)
+    rows = rows[np.argsort(which[rows], kind="stable")]
+    ends = np.flatnonzero(np.diff(which[rows])) + 1
+    return (part.tolist() for part in np.split(rows, ends) if len(part))
 
 
 def _disagree(alike: list[Candidate], years: int) -> bool:
@@ -156,12 +166,11 @@ def _dropped(alike: list[Candidate], kind: str) -> list[Rejected]:
     return [Rejected(candidate.name, REASONS[kind], detail) for candidate in alike]
 
 
-def _agreed(used: Candidate, copies: list[Candidate]) -> Candidate:
+def _agreed(used: Labels, copies: list[Candidate]) -> Labels:
     genders = {copy.labels.gender for copy in copies} - {None}
     races = {copy.labels.race for copy in copies} - {None}
-    labels = replace(
-        used.labels,
+    return replace(
+        used,
         gender=genders.pop() if len(genders) == 1 else None,
         race=races.pop() if len(races) == 1 else None,
     )
-    return replace(used, labels=labels)

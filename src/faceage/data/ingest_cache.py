@@ -6,52 +6,35 @@ the code or the library that decodes has changed. Without it the results are the
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import PIL
 import pyarrow as pa
-from pyarrow import feather
 
-from faceage.core import images, sealed
+from faceage.core import hashing, images, sealed
 from faceage.core.outputs import atomic_write
-from faceage.core.reasons import Reason
 from faceage.core.repository import root
 from faceage.core.settings import Data
-from faceage.data import duplicates, identities, image_records
-from faceage.data.image_records import ImageRecord, Unusable
+from faceage.data import duplicates, identities, image_records, records
+from faceage.data.records import Records
 from faceage.detection import alignment, crops, detector
 
-SCHEMA = pa.schema(
-    [
-        ("content", pa.string()),  # sha256 of the file's bytes, hexadecimal
-        ("reason", pa.string()),  # why it is unusable; null where it is a picture
-        ("detail", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("synthetic", pa.bool_()),
-        ("recovered", pa.bool_()),
-        ("pixels", pa.string()),
-        ("fingerprint", pa.binary()),
-        ("aligned", pa.binary()),
-        ("embedding", pa.binary()),
-        ("near", pa.list_(pa.string())),  # contents of near-duplicates that come after this one
-    ]
-)
-BATCH = 1024  # rows written at once, which bounds the memory
+NEAR = pa.field("near", pa.list_(records.HASH))  # near-duplicates that come after a content
+NO_PAIRS = hashing.packed([]).reshape(0, 2)
 
 
 @dataclass(frozen=True)
 class IngestCache:
-    """Records by content; `near`: pairs of near-duplicates among the contents in `compared`."""
+    """Records of contents; near: those that are near-duplicates, as in `hashing.PACKED` (n, 2).
 
-    records: Mapping[str, ImageRecord | Unusable] = field(default_factory=dict)
-    near: frozenset[tuple[str, str]] = frozenset()
-    compared: frozenset[str] = frozenset()
+    compared: whether all pictures have been compared.
+    """
+
+    records: Records = field(default_factory=Records.none)
+    near: np.ndarray = field(default_factory=lambda: NO_PAIRS)
+    compared: bool = False
 
 
 def folder() -> Path:
@@ -62,66 +45,72 @@ def folder() -> Path:
 def load(data: Data) -> IngestCache:
     """What is cached of the source; nothing where that is of other code, or damaged."""
     try:
-        table = feather.read_table(pa.BufferReader(sealed.read(_place(data))))
+        table = records.read(sealed.read(_place(data)))
     except (OSError, sealed.Broken, pa.ArrowInvalid):
         return IngestCache()
     known = table.schema.metadata or {}
     if known.get(b"code") != _code(data):
         return IngestCache()
-    found: dict[str, ImageRecord | Unusable] = {}
-    near: set[tuple[str, str]] = set()
-    for batch in table.to_batches(BATCH):
-        for row in _rows(batch):
-            found[row["content"]] = _record(row)
-            near |= {(row["content"], other) for other in row["near"]}
+    found = Records(table.drop_columns(NEAR.name))
     if known.get(b"near_duplicate") != _threshold(data):
         return IngestCache(found)
-    return IngestCache(found, frozenset(near), frozenset(_pictures(found)))
+    return IngestCache(found, _pairs(table), compared=True)
 
 
 def save(data: Data, cache: IngestCache, earlier: IngestCache) -> None:
     """Keep this of the source, instead of the earlier, where it is anything else."""
-    if cache.records.keys() == earlier.records.keys() and cache.compared == earlier.compared:
+    same = np.array_equal(np.sort(cache.records.contents), np.sort(earlier.records.contents))
+    if same and cache.compared == earlier.compared:
         return
-    partners: dict[str, list[str]] = {}
-    for first, second in cache.near:
-        partners.setdefault(first, []).append(second)
-    rows = (
-        _row(content, seen) | {"near": sorted(partners.get(content, []))}
-        for content, seen in cache.records.items()
+    schema = records.SCHEMA.append(NEAR).with_metadata(
+        {b"code": _code(data), b"near_duplicate": _threshold(data)}
     )
-    schema = SCHEMA.with_metadata({b"code": _code(data), b"near_duplicate": _threshold(data)})
     with atomic_write(_place(data)) as part:
         with pa.ipc.new_file(str(part), schema) as writer:
-            while batch := list(islice(rows, BATCH)):
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
+            near, start = _column(cache), 0
+            for batch in cache.records.batches():
+                columns = [*batch.columns, near.slice(start, len(batch))]
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                start += len(batch)
         sealed.seal(part)
 
 
-def compare(
-    found: Mapping[str, ImageRecord | Unusable], earlier: IngestCache, data: Data
-) -> IngestCache:
+def compare(found: Records, earlier: IngestCache, data: Data) -> IngestCache:
     """Find the pairs of near-duplicates: compare what is new with everything.
 
     Where an index is needed, which is not exact, everything is compared anew.
     """
-    pictures = _pictures(found)
-    known = earlier.compared & pictures.keys()
-    exact = max(len(pictures), len(earlier.compared)) <= duplicates.EXACT
-    if not exact and earlier.compared != pictures.keys():
-        known = frozenset()
-    ordered = sorted(known) + sorted(pictures.keys() - known)
-    near = {pair for pair in earlier.near if known.issuperset(pair)}
-    if len(ordered) > len(known):
-        prints = [pictures[content].fingerprint for content in ordered]
-        pairs = duplicates.near_pairs(prints, data.near_duplicate, len(known))
-        names = (sorted((ordered[first], ordered[second])) for first, second in pairs)
-        near |= {(first, second) for first, second in names}
-    return IngestCache(found, frozenset(near), frozenset(pictures))
+    pictures, before = found.pictures, earlier.records.pictures
+    exact = max(len(pictures), len(before)) <= duplicates.EXACT
+    same = np.array_equal(np.sort(pictures.contents), np.sort(before.contents))
+    ordered = np.argsort(pictures.contents)
+    is_known = before.row_of(pictures.contents[ordered]) >= 0
+    if not earlier.compared or not (exact or same):
+        is_known[:] = False
+    ordered = np.concatenate([ordered[is_known], ordered[~is_known]])
+    known = int(is_known.sum())
+    contents = pictures.contents[ordered]
+    near = hashing.Rows(contents[:known]).only(earlier.near)
+    if known < len(ordered):
+        prints = pictures.fingerprints(ordered)
+        pairs = duplicates.near_pairs(prints, data.near_duplicate, known)
+        near = np.concatenate([near, np.sort(contents[pairs], axis=1)])
+    return IngestCache(found, near, compared=True)
 
 
-def _pictures(found: Mapping[str, ImageRecord | Unusable]) -> dict[str, ImageRecord]:
-    return {content: seen for content, seen in found.items() if isinstance(seen, ImageRecord)}
+def _column(cache: IngestCache) -> pa.ListArray:
+    """For each record the near-duplicates that come after it."""
+    rows = cache.records.row_of(cache.near[:, 0])
+    order = np.argsort(rows, kind="stable")
+    starts = np.searchsorted(rows[order], np.arange(len(cache.records) + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(starts, records.column_of(cache.near[order, 1]))
+
+
+def _pairs(table: pa.Table) -> np.ndarray:
+    """What `_column` has made."""
+    near = table[NEAR.name].combine_chunks()
+    contents = records.packed(table["content"])[near.value_parent_indices().to_numpy()]
+    return np.stack([contents, records.packed(pa.chunked_array([near.flatten()]))], axis=1)
 
 
 def _place(data: Data) -> Path:
@@ -137,44 +126,9 @@ def _threshold(data: Data) -> bytes:
 def _code(data: Data) -> bytes:
     """Hash of all that decides what the record of a file is."""
     digest = hashlib.sha256(f"{PIL.__version__} {np.__version__}".encode())
-    for module in (alignment, crops, detector, duplicates, identities, images, image_records):
+    decoding = (alignment, crops, detector, duplicates, identities, images, image_records)
+    for module in (*decoding, records):
         digest.update(Path(str(module.__file__)).read_bytes())
     if data.identity.model != "none":
         digest.update(identities.find(data.identity.model).read_bytes())
     return digest.hexdigest().encode()
-
-
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """Rows, of which what is large stays where it is, on the disk."""
-    large = {name: batch.column(name) for name in ("fingerprint", "aligned", "embedding")}
-    for number, row in enumerate(batch.drop_columns(list(large)).to_pylist()):
-        buffers = {name: column[number].as_buffer() for name, column in large.items()}
-        yield row | {name: None if b is None else memoryview(b) for name, b in buffers.items()}
-
-
-def _record(row: Mapping[str, Any]) -> ImageRecord | Unusable:
-    if row["reason"]:
-        return Unusable(Reason(row["reason"]), row["detail"])
-    side = duplicates.SIDE
-    embedding = row["embedding"]
-    return ImageRecord(
-        width=row["width"],
-        height=row["height"],
-        synthetic=row["synthetic"],
-        recovered=row["recovered"],
-        pixels=row["pixels"],
-        fingerprint=np.frombuffer(row["fingerprint"], dtype=np.uint8).reshape(side, side),
-        aligned=row["aligned"],
-        embedding=None if embedding is None else np.frombuffer(embedding, dtype=np.float32),
-    )
-
-
-def _row(content: str, seen: ImageRecord | Unusable) -> dict[str, Any]:
-    if isinstance(seen, Unusable):
-        return {"content": content, "reason": str(seen.reason), "detail": seen.detail}
-    arrays = {
-        name: None if array is None else array.tobytes()
-        for name, array in (("fingerprint", seen.fingerprint), ("embedding", seen.embedding))
-    }
-    values = {one.name: getattr(seen, one.name) for one in fields(seen)}
-    return {"content": content, **values, **arrays}

@@ -1,31 +1,28 @@
 """What the stage `ingest` does with each file: accept it as a labelled face or say why not."""
 
 import hashlib
-import re
+from array import array
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from faceage.core import hashing
 from faceage.core.image_files import may_be_image
 from faceage.core.progress import bar
 from faceage.core.reasons import Reason
 from faceage.core.script import UserError
-from faceage.data import identities, ingest_cache
-from faceage.data.bursts import burst_pairs
-from faceage.data.duplicates import connected
+from faceage.data import ingest_cache
+from faceage.data.candidates import BATCH, Candidate, Candidates, printable
+from faceage.data.clustering import Clusters
 from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable
-from faceage.data.ingest_cache import IngestCache
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels, NoLabel
 from faceage.data.reading import read_all
+from faceage.data.records import Records, Writer
 from faceage.data.sources import Unreadable
-from faceage.data.spool import on_disk
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Reasons for which nobody expected an image to be used.
 NOT_EXPECTED = (Reason.ABSENT, Reason.SET_ASIDE, Reason.COPY)
 AGAIN = "run the same command again when nobody writes there"
@@ -39,79 +36,35 @@ class Rejected(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A file that decodes and is labelled; face: sha256 of its bytes, hexadecimal."""
-
-    origin: Origin
-    path: str
-    face: str
-    labels: Labels
-    record: ImageRecord
-
-    @property
-    def name(self) -> str:
-        """The path as tables can hold it."""
-        return printable(self.origin.path(self.path))
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """For each face the name of its cluster, by ever weaker likeness: the smallest face in it.
-
-    exact: the same pixels; near: near-duplicates too; burst: the same person, probably, too.
-    """
-
-    exact: list[str]
-    near: list[str]
-    burst: list[str]
-
-
-def inspect(
-    origin: Origin, earlier: IngestCache
-) -> tuple[list[Candidate], list[Rejected], dict[str, ImageRecord | Unusable]]:
+def inspect(origin: Origin, earlier: Records) -> tuple[Candidates, list[Rejected]]:
     """Read every file once, decode those not seen earlier; what is only listed counts as found.
 
-    Returns the usable files, the others, and what was seen of each content.
+    Returns the usable files, with the records of all files, and the others.
     """
-    kept: list[Candidate] = []
     rejected = [_rejected(origin.path(name), Reason.ABSENT) for name in origin.reader.absent]
-    records: dict[str, ImageRecord | Unusable] = {}
-    known = earlier.records
-    found = on_disk(read_all(origin, known.keys()), ingest_cache.folder())
-    for path, face, record, problem in bar(found, "ingest", "file", len(origin.reader.images)):
+    images = origin.reader.images
+    files, rows, writer = array("i"), array("i"), Writer(earlier, ingest_cache.folder())
+    found = bar(read_all(origin, earlier.row_of), "ingest", "file", len(images))
+    for file, (path, face, record, problem) in enumerate(found):
         if problem:
             rejected.append(_rejected(origin.path(path), Reason.UNREADABLE, problem))
-            continue
-        if face not in records:
-            records[face] = record or known[face]
-        item = _judge(origin, path, face, records[face])
-        if isinstance(item, Candidate):
-            kept.append(item)
         else:
-            rejected.append(item)
-    return kept, rejected, records
+            files.append(file)
+            rows.append(writer.row(face, record))
+    records = writer.records()
+    # Copies have a record each where the first of them is new.
+    seen, numbers = np.unique(records.row_of(records.contents[rows]), return_inverse=True)
+    records = records.only(seen)
 
+    def usable() -> Iterator[tuple[int, int, Labels]]:
+        for file, number in zip(files, numbers.tolist(), strict=True):
+            said = _judge(origin, images[file], records[number])
+            if isinstance(said, Labels):
+                yield file, number, said
+            else:
+                rejected.append(said)
 
-def cluster(
-    kept: list[Candidate], near: frozenset[tuple[str, str]], similarity: float = 1.0
-) -> Clusters:
-    """Join faces of the same pixels, near-duplicates, and what shows the same person.
-
-    Parameters
-    ----------
-    near : pairs of faces that are near-duplicates; others than those that are kept do not count
-    similarity : of embeddings from which on two faces are of one person
-    """
-    faces = [candidate.face for candidate in kept]
-    row_of = {face: row for row, face in enumerate(faces)}
-    first_with: dict[str, int] = {}
-    same = [(first_with.setdefault(c.record.pixels, row), row) for row, c in enumerate(kept)]
-    exact = np.array(same, dtype=int).reshape(-1, 2)
-    rows = [(row_of[a], row_of[b]) for a, b in near if a in row_of and b in row_of]
-    alike = np.concatenate([exact, np.array(rows, dtype=int).reshape(-1, 2)])
-    people_alike = np.concatenate([alike, _same_people(kept, similarity)])
-    return Clusters(*(_named(faces, pairs) for pairs in (exact, alike, people_alike)))
+    return Candidates.of(origin, records, usable()), rejected
 
 
 def refuse_losses(origin: Origin, kept: int, rejected: list[Rejected]) -> None:
@@ -144,46 +97,61 @@ def refuse_unlabelled(origin: Origin) -> None:
     refuse_losses(origin, len(origin.reader.labelled), lost)
 
 
-def refuse_a_mixture(kept: list[Candidate]) -> None:
+def refuse_a_mixture(kept: Candidates) -> None:
     """Raise `UserError` if some faces are labelled with classes and others with ages."""
-    of_classes = [candidate for candidate in kept if candidate.labels.years is None]
-    if of_classes and len(of_classes) < len(kept):
+    (of_classes,) = np.nonzero(kept.of_classes)
+    if 0 < len(of_classes) < len(kept):
         raise UserError(
             f"data.sources: {len(of_classes)} faces are labelled with classes, the first"
-            f" {of_classes[0].name}, and {len(kept) - len(of_classes)} with ages; one data set has"
-            " one or the other"
+            f" {kept[int(of_classes[0])].name}, and {len(kept) - len(of_classes)} with ages; one"
+            " data set has one or the other"
         )
 
 
-def rows(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
+def rows(kept: Candidates, clusters: Clusters) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet; the bytes are read again rather than held in memory."""
-    for candidate, row in zip(kept, described(kept, clusters), strict=True):
+    for candidate, row in _described(kept, clusters):
         content = candidate.record.aligned or _read_again(candidate)
         yield row | {"image": {"bytes": content, "path": candidate.name}}
 
 
-def described(kept: list[Candidate], clusters: Clusters) -> Iterator[dict[str, object]]:
+def described(kept: Candidates, clusters: Clusters) -> Iterator[dict[str, object]]:
     """Rows of data/faces.parquet without the images."""
-    for number, candidate in enumerate(kept):
-        labels, seen, origin = candidate.labels, candidate.record, candidate.origin
-        low, high = labels.years or (None, None)
-        yield {
-            "face": candidate.face,
-            "age": labels.middle,
-            "age_low": low,
-            "age_high": high,
-            "age_class": labels.age_class,
-            "gender": labels.gender,
-            "race": labels.race,
-            "exact_cluster": clusters.exact[number],
-            "near_cluster": clusters.near[number],
-            "burst_cluster": clusters.burst[number],
-            "width": ALIGNED_SIDE if seen.aligned else seen.width,
-            "height": ALIGNED_SIDE if seen.aligned else seen.height,
-            "synthetic": seen.synthetic,
-            "weight": origin.weight,
-            "fixed_split": origin.split,
-        }
+    return (row for _, row in _described(kept, clusters))
+
+
+def _described(
+    kept: Candidates, clusters: Clusters
+) -> Iterator[tuple[Candidate, dict[str, object]]]:
+    for start in range(0, len(kept), BATCH):
+        part = slice(start, start + BATCH)
+        names = (
+            hashing.hexadecimal(kept.contents[of[part]])
+            for of in (clusters.exact, clusters.near, clusters.burst)
+        )
+        for candidate, exact, near, burst in zip(kept[part], *names, strict=True):
+            labels, seen, origin = candidate.labels, candidate.record, candidate.origin
+            low, high = labels.years or (None, None)
+            yield (
+                candidate,
+                {
+                    "face": candidate.face,
+                    "age": labels.middle,
+                    "age_low": low,
+                    "age_high": high,
+                    "age_class": labels.age_class,
+                    "gender": labels.gender,
+                    "race": labels.race,
+                    "exact_cluster": exact,
+                    "near_cluster": near,
+                    "burst_cluster": burst,
+                    "width": ALIGNED_SIDE if seen.aligned else seen.width,
+                    "height": ALIGNED_SIDE if seen.aligned else seen.height,
+                    "synthetic": seen.synthetic,
+                    "weight": origin.weight,
+                    "fixed_split": origin.split,
+                },
+            )
 
 
 def _read_again(candidate: Candidate) -> bytes:
@@ -205,11 +173,12 @@ def count_reasons(rejected: list[Rejected]) -> dict[str, int]:
 
 
 def summary(
-    origins: list[Origin], kept: list[Candidate], rejected: list[Rejected], clusters: Clusters
+    origins: list[Origin], kept: Candidates, rejected: list[Rejected], clusters: Clusters
 ) -> dict[str, Any]:
     """Content of reports/ingest.json, but for the conflicts; `sources` are the further ones."""
     first, *further = origins
-    kept_of = Counter(candidate.origin.name for candidate in kept)
+    numbers = kept.column("origin")
+    table = kept.table
     return {
         "source": first.data.source,
         "layout": first.reader.layout,
@@ -218,68 +187,41 @@ def summary(
                 "source": origin.data.source,
                 "layout": origin.reader.layout,
                 "found": origin.reader.found,
-                "kept": kept_of[origin.name],
+                "kept": int((numbers == number).sum()),
                 "weight": origin.weight,
                 "split": origin.split,
             }
-            for origin in further
+            for number, origin in enumerate(further, 1)
         },
-        "synthetic": any(candidate.record.synthetic for candidate in kept),
+        "synthetic": bool(_marked(kept, "synthetic")),
         "found": len(kept) + len(rejected),
         "kept": len(kept),
-        "recovered": sum(candidate.record.recovered for candidate in kept),
+        "recovered": _marked(kept, "recovered"),
         "rejected": count_reasons(rejected),
         "ignored": sum(origin.source.ignored for origin in origins),
-        "bands": sum(c.labels.age is None and c.labels.years is not None for c in kept),
+        "bands": len(kept) - table["age_low"].null_count,
         "missing": {
-            "age": sum(candidate.labels.years is None for candidate in kept),
-            "gender": sum(candidate.labels.gender is None for candidate in kept),
-            "race": sum(candidate.labels.race is None for candidate in kept),
+            "age": int(kept.of_classes.sum()),
+            "gender": table["gender"].null_count,
+            "race": table["race"].null_count,
         },
         "near_duplicates": _shared(clusters.near),
         "bursts": _shared(clusters.burst),
     }
 
 
-def _same_people(kept: list[Candidate], similarity: float) -> np.ndarray:
-    """Pairs of one identity, of bursts, and of embeddings that are as similar as that."""
-    known = ["age", "gender", "race", "taken"]
-    people = pd.DataFrame({n: [getattr(one.labels, n) for one in kept] for n in known})
-    pairs = [_named_alike(kept), burst_pairs(people)]
-    embeddings = [c.record.embedding for c in kept if c.record.embedding is not None]
-    if embeddings:
-        pairs.append(identities.same_person(np.stack(embeddings), similarity))
-    return np.concatenate(pairs)
+def _marked(kept: Candidates, name: str) -> int:
+    """How many have a record of which that is true."""
+    return int(kept.records.column(name).to_numpy()[kept.column("record")].sum())
 
 
-def _named_alike(kept: list[Candidate]) -> np.ndarray:
-    """Each face that a source gives an identity, int (pairs, 2), with the first one that has it."""
-    first_of: dict[str, int] = {}
-    pairs = [
-        (first_of.setdefault(candidate.labels.identity, row), row)
-        for row, candidate in enumerate(kept)
-        if candidate.labels.identity
-    ]
-    return np.array(pairs, dtype=int).reshape(-1, 2)
+def _shared(clusters: np.ndarray) -> dict[str, int]:
+    sizes = np.unique(clusters, return_counts=True)[1]
+    return {"clusters": int((sizes > 1).sum()), "faces": int(sizes[sizes > 1].sum())}
 
 
-def _shared(clusters: list[str]) -> dict[str, int]:
-    counts = [count for count in Counter(clusters).values() if count > 1]
-    return {"clusters": len(counts), "faces": sum(counts)}
-
-
-def _named(faces: list[str], pairs: np.ndarray) -> list[str]:
-    numbers = connected(len(faces), pairs)
-    names: dict[int, str] = {}
-    for number, face in zip(numbers, faces, strict=True):
-        names[number] = min(names.get(number, face), face)
-    return [names[number] for number in numbers]
-
-
-def _judge(
-    origin: Origin, path: str, face: str, shown: ImageRecord | Unusable
-) -> Candidate | Rejected:
-    """Accept one file or give the first reason against it; a band is as old as its middle."""
+def _judge(origin: Origin, path: str, shown: ImageRecord | Unusable) -> Labels | Rejected:
+    """The labels of one file, or the first reason against it; a band is as old as its middle."""
     data, name = origin.data, origin.path(path)
     if isinstance(shown, Unusable):
         return _rejected(name, shown.reason, shown.detail)
@@ -294,14 +236,8 @@ def _judge(
         return _rejected(name, Reason.TOO_SMALL, f"{shown.width}x{shown.height} pixels")
     if shown.aligned == b"":
         return _rejected(name, Reason.NO_FACE)
-    return Candidate(origin, path, face, labels, shown)
+    return labels
 
 
 def _rejected(path: str, reason: Reason, detail: str = "") -> Rejected:
     return Rejected(printable(path), reason, printable(detail))
-
-
-def printable(text: str) -> str:
-    """File names may hold bytes that are not UTF-8, and ends of lines; tables may not."""
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return CONTROL.sub(lambda character: character[0].encode("unicode_escape").decode(), text)

@@ -1,7 +1,7 @@
 """Each file of a source read and decoded: in threads of this machine, or by a cluster's workers."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from functools import cache, partial
 from typing import NamedTuple
 
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
     problem: str = ""
 
 
-def read_all(origin: Origin, known: Collection[str]) -> Iterator[Seen]:
+def read_all(origin: Origin, known: Container[str]) -> Iterator[Seen]:
     """Every file of a source that may be an image, in the reader's order.
 
     Parameters
@@ -42,14 +42,14 @@ def read_all(origin: Origin, known: Collection[str]) -> Iterator[Seen]:
         yield from in_threads(partial(read_one, origin.source, known, decode), names)
         return
     path = "none" if model == "none" else str(identities.find(model).absolute())
-    do = partial(_read_lot, frozenset(known), align, path)
+    do = partial(_read_lot, known, align, path)
     lots = (names[start : start + LOT] for start in range(0, len(names), LOT))
     parts = (Elsewhere(origin.data.source, origin.source, lot) for lot in lots)
     for seen in cluster.in_order(do, parts):
         yield from seen
 
 
-def read_one(source: Source, known: Collection[str], decode: Decode, name: str) -> Seen:
+def read_one(source: Source, known: Container[str], decode: Decode, name: str) -> Seen:
     """Read a file; decode what is not known."""
     try:
         content = source.read(name)
@@ -59,7 +59,7 @@ def read_one(source: Source, known: Collection[str], decode: Decode, name: str) 
     return Seen(name, face, None if face in known else decode(content))
 
 
-def _read_lot(known: Collection[str], align: str, model: str, source: Source) -> Sequence[Seen]:
+def _read_lot(known: Container[str], align: str, model: str, source: Source) -> Sequence[Seen]:
     decode = partial(read_record, align=align, embed=_embedder(model))
     return [read_one(source, known, decode, name) for name in source.names]
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceage.core import images, tables
+from faceage.core import hashing, images, tables
 from faceage.core.progress import bar
 from faceage.data import duplicates
-from faceage.data.ingestion import Candidate
+from faceage.data.candidates import Candidates
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Shared:
     near: set[str]
 
 
-def with_training(found: list[Candidate], threshold: float) -> Shared:
+def with_training(found: Candidates, threshold: float) -> Shared:
     """Compare faces with all of data/faces.parquet: train, val and test.
 
     Parameters
@@ -28,9 +28,9 @@ def with_training(found: list[Candidate], threshold: float) -> Shared:
     home = tables.read_faces()["face"]
     contents = bar(tables.image_bytes(home), "shared with training", "face", len(home))
     known = [duplicates.fingerprint(images.decode(content)) for _, content in contents]
-    own = [candidate.record.fingerprint for candidate in found]
+    own = found.records.fingerprints(found.column("record"))
     pairs = duplicates.near_pairs(np.stack([*known, *own]), threshold, known=len(known))
     across = pairs[(pairs[:, 0] < len(known)) & (pairs[:, 1] >= len(known))]
-    near = {found[row - len(known)].face for row in across[:, 1]}
-    exact = {candidate.face for candidate in found} & set(home)
+    near = set(hashing.hexadecimal(found.contents[across[:, 1] - len(known)]))
+    exact = set(hashing.hexadecimal(found.contents)) & set(home)
     return Shared(exact, near - exact)

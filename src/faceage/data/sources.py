@@ -18,11 +18,14 @@ import threading
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple, TypeVar
+
+import numpy as np
 
 from faceage.core.image_files import SUFFIXES, is_leftover
 from faceage.core.script import UserError
@@ -126,8 +129,11 @@ class Tar(Source):
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.lock = file, threading.Lock()
         self.tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 (lives as long as `file`)
-        self.members = _by_name(self._listed())
-        self._set_names(self.members)
+        members = _by_name(self._listed())
+        self._set_names(members)
+        self._odd = {name: one for name, one in members.items() if not isinstance(one, tuple)}
+        places = ((0, 0) if name in self._odd else members[name] for name in self.names)
+        self._places = np.array(list(places), np.int64)  # in the order of the names
 
     def _listed(self) -> Iterator[tuple[str, tuple[int, int] | tarfile.TarInfo | None]]:
         """Names, and start and size in bytes; what is sparse as it is, None for what is no file."""
@@ -139,24 +145,26 @@ class Tar(Source):
                 yield member.name, (member.offset_data, member.size) if member.isreg() else None
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        member = self.members[name]
+        if name not in self._odd:
+            start, size = self._place(name)
+            _refuse_huge(size, max_bytes)
+            return _bytes_at(self.file.fileno(), start, size)
+        member = self._odd[name]
         if member is None:
             raise Unreadable("not a regular file")
-        if isinstance(member, tarfile.TarInfo):
-            _refuse_huge(member.size, max_bytes)
-            with self.lock:
-                file = self.tar.extractfile(member)
-                return file.read() if file else b""
-        start, size = member
-        _refuse_huge(size, max_bytes)
-        return _bytes_at(self.file.fileno(), start, size)
+        _refuse_huge(member.size, max_bytes)
+        with self.lock:
+            file = self.tar.extractfile(member)
+            return file.read() if file else b""
 
     def place(self, name: str) -> Place | None:
-        member, path = self.members[name], self.file.name
         # A temporary file, into which an archive was unpacked, has a number for a name.
-        if not isinstance(member, tuple) or not isinstance(path, str):
+        if name in self._odd or not isinstance(self.file.name, str):
             return None
-        return Place(path, *member)
+        return Place(self.file.name, *self._place(name))
+
+    def _place(self, name: str) -> list[int]:
+        return self._places[bisect_left(self.names, name)].tolist()
 
 
 class Zip(Source):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from faceage.core import cluster
-from faceage.data.ingestion import Candidate
+from faceage.data.candidates import Candidates
 from faceage.data.origins import Origin
 from faceage.data.sources import Elsewhere, Source
 from faceage.networks import devices, faces, forward, saved_model
@@ -25,7 +25,7 @@ class Lot(NamedTuple):
     found: Sequence[tuple[str, bytes]]
 
 
-def logits_of(origin: Origin, kept: Sequence[Candidate], side: int, model: Path) -> Tensor:
+def logits_of(origin: Origin, kept: Candidates, side: int, model: Path) -> Tensor:
     """Logits of faces, float32 (n, outputs), of which a lot of pixels at a time is in memory.
 
     Parameters
@@ -42,7 +42,7 @@ def logits_of(origin: Origin, kept: Sequence[Candidate], side: int, model: Path)
     return torch.cat([_logits_of_lot(network, side, lot) for lot in lots])
 
 
-def _lots(origin: Origin, kept: Sequence[Candidate]) -> Iterator[Lot]:
+def _lots(origin: Origin, kept: Candidates) -> Iterator[Lot]:
     for start in range(0, len(kept), LOT):
         some = kept[start : start + LOT]
         found = [(one.path, bytes(one.record.aligned or b"")) for one in some]

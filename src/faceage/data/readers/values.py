@@ -41,9 +41,13 @@ def exact_age(text: str) -> Age | None:
 
 
 def age_band(text: str) -> Age | None:
-    """The first and the last year of `3-9`, `(25, 32)`, `more than 70` or `60+`; else None."""
+    """The first and the last year of `3-9`, `(25, 32)`, `more than 70` or `60+`; else None.
+
+    A band of one year is an exact age.
+    """
     if closed := BAND.fullmatch(text):
-        return {"age_low": int(closed[1]), "age_high": int(closed[2])}
+        low, high = int(closed[1]), int(closed[2])
+        return {"age": low} if low == high else {"age_low": low, "age_high": high}
     if open_end := OPEN_BAND.fullmatch(text.lower()):
         return {"age_low": int(open_end[1] or open_end[2]), "age_high": OPEN_END}
     return None
