@@ -16,6 +16,7 @@ an index starts from nothing. Of so many images no more than the index is held i
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ BLOCK = 2048
 EXACT = 50_000
 # Of the index: cells for each square root of the images, the share of them that is looked into, and
 # images that the cells are drawn up from, to a cell: fewer than 39 are too few, says the library.
-CELLS, PROBED, LEARNED = 4, 0.05, 64
+CELLS, PROBED, LEARNED = 4, 0.02, 64
 SHARD = 65_536
 
 Crops = tuple[tuple[float, float], ...]
@@ -126,7 +127,7 @@ def _by_index(fingerprints: Images, threshold: float) -> np.ndarray:
             for image, others in _searched(index, block, rows.start):
                 candidates = plain[others].astype(np.float32)
                 either_way = np.stack([candidates, _mirrored(candidates, FINE)])
-                near = others[_correlation(fingerprints[image], either_way) >= threshold]
+                near = others[_correlation(block[image - rows.start], either_way) >= threshold]
                 found.append(np.stack([np.full(len(near), image), near], axis=1))
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
@@ -139,8 +140,9 @@ def _trained(fingerprints: Images) -> Any:
     cells = max(1, min(round(CELLS * count**0.5), count // LEARNED))
     index = faiss.index_factory(COARSE**2, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
     faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(1, round(PROBED * cells)))
-    sample = fingerprints[:: max(1, count // (cells * LEARNED))]
-    index.train((_views_of_all(sample, COARSE, CROPS[:1])[:, 0] / NORM).astype(np.float32))
+    every = max(1, count // (cells * LEARNED))
+    sample = _views_of_all(fingerprints, COARSE, CROPS[:1], every)[:, 0]
+    index.train((sample / NORM).astype(np.float32))
     return index
 
 
@@ -158,8 +160,8 @@ def _searched(index: Any, block: np.ndarray, start: int) -> Iterator[tuple[int, 
     for view in views:
         ends, _, found = index.range_search(np.ascontiguousarray(view) / NORM, CANDIDATE)
         searched = start + np.repeat(np.arange(len(block)), np.diff(ends.astype(int)))
-        pairs.append(np.stack([searched, found], axis=1))
-    found = np.unique(np.concatenate(pairs), axis=0)
+        pairs.append(searched * index.ntotal + found)  # one number each, which sorts fast
+    found = np.stack(np.divmod(np.unique(np.concatenate(pairs)), index.ntotal), axis=1)
     return _grouped(found[found[:, 0] != found[:, 1]])
 
 
@@ -181,9 +183,11 @@ def _grouped(pairs: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     return zip(images.tolist(), partners, strict=True)
 
 
-def _views_of_all(fingerprints: Images, side: int, crops: Crops) -> np.ndarray:
-    starts = range(0, max(1, len(fingerprints)), BLOCK)
-    blocks = (np.asarray(fingerprints[start : start + BLOCK]) for start in starts)
+def _views_of_all(fingerprints: Images, side: int, crops: Crops, every: int = 1) -> np.ndarray:
+    """Of every so manyth image, a block of them at a time."""
+    wide = BLOCK * every
+    starts = range(0, max(1, len(fingerprints)), wide)
+    blocks = (np.asarray(fingerprints[start : start + wide : every]) for start in starts)
     return np.concatenate([_views(block, side, crops) for block in blocks])
 
 
@@ -199,7 +203,7 @@ def _views(fingerprints: np.ndarray, side: int, crops: Crops) -> np.ndarray:
     float32 (..., crops ** 2, side ** 2), whole numbers; the first view has the first crops. An
     image of one colour has the view 0 and resembles nothing.
     """
-    shrink = np.concatenate([_box_filter(side, *crop) for crop in crops])
+    shrink = _box_filters(side, crops)
     count, outer = len(crops), fingerprints.shape[:-2]
     crossed = (shrink @ fingerprints @ shrink.T).reshape(*outer, count, side, count, side)
     views = crossed.swapaxes(-3, -2).reshape(*outer, count**2, side**2)
@@ -212,6 +216,12 @@ def _views(fingerprints: np.ndarray, side: int, crops: Crops) -> np.ndarray:
 def _mirrored(views: np.ndarray, side: int) -> np.ndarray:
     squares = views.reshape(*views.shape[:-1], side, side)
     return np.ascontiguousarray(squares[..., ::-1]).reshape(views.shape)
+
+
+@cache
+def _box_filters(side: int, crops: Crops) -> np.ndarray:
+    """Of each crop: float64 (crops * side, SIDE)."""
+    return np.concatenate([_box_filter(side, *crop) for crop in crops])
 
 
 def _box_filter(side: int, before: float, after: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from faceage.core.threads import in_threads
 from faceage.data import identities
 from faceage.data.image_records import ImageRecord, Unusable, read_record
 from faceage.data.origins import Origin
-from faceage.data.sources import Elsewhere, Source, Unreadable
+from faceage.data.sources import Selection, Source, Unreadable
 
 LOT = 512  # files that a worker of a cluster gets at once: what is lost with one that dies
 
@@ -44,7 +44,7 @@ def read_all(origin: Origin, known: Container[str]) -> Iterator[Seen]:
     path = "none" if model == "none" else str(identities.find(model).absolute())
     do = partial(_read_lot, known, align, path)
     lots = (names[start : start + LOT] for start in range(0, len(names), LOT))
-    parts = (Elsewhere(origin.data.source, origin.source, lot) for lot in lots)
+    parts = (Selection(origin.data.source, origin.source, lot) for lot in lots)
     for seen in cluster.in_order(do, parts):
         yield from seen
 

@@ -211,17 +211,35 @@ class Parts(Source):
         return source.place(inner)
 
 
-class Elsewhere(Source):
-    """Some files of a source, for a process that sees the same disks: this can be pickled.
+class Selection(Source):
+    """Some files of a source, which a process that sees the same disks can read: it gets pickled.
 
-    Files are read where they lie. Of an archive that has to be read from its start, each process
-    opens its own.
+    Where they lie is found out then, for of all files that is large.
     """
 
     def __init__(self, path: str | Path, source: Source, names: Sequence[str]) -> None:
-        self.path = path
-        self.places = {name: source.place(name) for name in names}
+        self.path, self.source = path, source
         self._set_names(names)
+
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
+        return self.source.read(name, max_bytes)
+
+    def place(self, name: str) -> Place | None:
+        return self.source.place(name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Elsewhere, (self.path, {name: self.place(name) for name in self.names})
+
+
+class _Elsewhere(Source):
+    """A selection in another process: files are read where they lie.
+
+    Of an archive that has to be read from its start, each process opens its own.
+    """
+
+    def __init__(self, path: str | Path, places: dict[str, Place | None]) -> None:
+        self.path, self.places = path, places
+        self._set_names(places)
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         place = self.places[name]

@@ -12,7 +12,7 @@ from torch import Tensor
 from faceage.core import cluster
 from faceage.data.candidates import Candidates
 from faceage.data.origins import Origin
-from faceage.data.sources import Elsewhere, Source
+from faceage.data.sources import Selection, Source
 from faceage.networks import devices, faces, forward, saved_model
 
 LOT = 4 * forward.BATCH  # faces decoded at once: batches are the same wherever it is done
@@ -47,10 +47,7 @@ def _lots(origin: Origin, kept: Candidates) -> Iterator[Lot]:
         some = kept[start : start + LOT]
         found = [(one.path, bytes(one.record.aligned or b"")) for one in some]
         names = [name for name, _ in found]
-        source = origin.source
-        if cluster.is_named():
-            source = Elsewhere(origin.data.source, source, names)
-        yield Lot(source, found)
+        yield Lot(Selection(origin.data.source, origin.source, names), found)
 
 
 def _by_a_worker(model: Path, side: int, lot: Lot) -> Tensor:
