@@ -35,9 +35,10 @@ CANDIDATE = 0.9
 NORM = 4000  # of a view
 BLOCK = 2048
 EXACT = 50_000
-# Of the index: cells for each square root of the images, the share of them that is looked into, and
+# Of the index: cells for each square root of the images, how many of them are looked into, and
 # images that the cells are drawn up from, to a cell: fewer than 39 are too few, says the library.
-CELLS, PROBED, LEARNED = 4, 0.02, 64
+# Of 378,922 faces 32 cells of 2,462 find 99.96% of what 123 find, and 16 find 99.4%.
+CELLS, PROBED, LEARNED = 4, 32, 64
 SHARD = 65_536
 
 Crops = tuple[tuple[float, float], ...]
@@ -139,7 +140,7 @@ def _trained(fingerprints: Images) -> Any:
     count = len(fingerprints)
     cells = max(1, min(round(CELLS * count**0.5), count // LEARNED))
     index = faiss.index_factory(COARSE**2, f"IVF{cells},Flat", faiss.METRIC_INNER_PRODUCT)
-    faiss.ParameterSpace().set_index_parameter(index, "nprobe", max(1, round(PROBED * cells)))
+    faiss.ParameterSpace().set_index_parameter(index, "nprobe", min(PROBED, cells))
     every = max(1, count // (cells * LEARNED))
     sample = _views_of_all(fingerprints, COARSE, CROPS[:1], every)[:, 0]
     index.train((sample / NORM).astype(np.float32))

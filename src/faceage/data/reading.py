@@ -10,7 +10,8 @@ from faceage.core.threads import in_threads
 from faceage.data import identities
 from faceage.data.image_records import ImageRecord, Unusable, read_record
 from faceage.data.origins import Origin
-from faceage.data.sources import Selection, Source, Unreadable
+from faceage.data.selections import Selection
+from faceage.data.sources import Source, Unreadable
 
 LOT = 512  # files that a worker of a cluster gets at once: what is lost with one that dies
 

@@ -18,10 +18,10 @@ import threading
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
+from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple, TypeVar
 
@@ -50,7 +50,6 @@ BROKEN = (
     IndexError,
 )
 ENCRYPTED = 0x1  # flag of a member of a .zip
-OPENED = ExitStack()  # what this process reads as long as it lives
 
 
 # Why a file of a folder gives no bytes whenever it is asked; else the disk or the system fails, or
@@ -114,7 +113,7 @@ class Folder(Source):
         )
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        return _read(self.place(name), max_bytes)
+        return read_place(self.place(name), max_bytes)
 
     def place(self, name: str) -> Place:
         return Place(f"{self.root}/{name}")
@@ -129,20 +128,31 @@ class Tar(Source):
     def __init__(self, file: IO[bytes]) -> None:
         self.file, self.lock = file, threading.Lock()
         self.tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 (lives as long as `file`)
-        members = _by_name(self._listed())
-        self._set_names(members)
-        self._odd = {name: one for name, one in members.items() if not isinstance(one, tuple)}
-        places = ((0, 0) if name in self._odd else members[name] for name in self.names)
-        self._places = np.array(list(places), np.int64)  # in the order of the names
+        # Objects for each member would leave the memory full of holes.
+        places, odd = array("q"), dict[int, tarfile.TarInfo | None]()
+        numbers = _by_name(self._listed(places, odd))
+        self._set_names(numbers)
+        self._odd = {name: odd[number] for name, number in numbers.items() if number in odd}
+        in_order = np.fromiter((numbers[name] for name in self.names), int, len(self.names))
+        self._places = np.array(places).reshape(-1, 2)[in_order]
 
-    def _listed(self) -> Iterator[tuple[str, tuple[int, int] | tarfile.TarInfo | None]]:
-        """Names, and start and size in bytes; what is sparse as it is, None for what is no file."""
+    def _listed(
+        self, places: "array[int]", odd: dict[int, tarfile.TarInfo | None]
+    ) -> Iterator[tuple[str, int]]:
+        """Names and numbers of files; of each start and size in bytes go to `places`.
+
+        What is sparse goes to `odd` as it is, and None for what is no file.
+        """
+        number = 0
         while (member := self.tar.next()) is not None:
             vars(self.tar)["members"] = []  # which would hold them all
-            if member.issparse():
-                yield member.name, member
-            elif not member.isdir():
-                yield member.name, (member.offset_data, member.size) if member.isreg() else None
+            if member.isdir():
+                continue
+            places.extend((member.offset_data, member.size))
+            if not member.isreg() or member.issparse():
+                odd[number] = member if member.issparse() else None
+            yield member.name, number
+            number += 1
 
     def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         if name not in self._odd:
@@ -211,46 +221,6 @@ class Parts(Source):
         return source.place(inner)
 
 
-class Selection(Source):
-    """Some files of a source, which a process that sees the same disks can read: it gets pickled.
-
-    Where they lie is found out then, for of all files that is large.
-    """
-
-    def __init__(self, path: str | Path, source: Source, names: Sequence[str]) -> None:
-        self.path, self.source = path, source
-        self._set_names(names)
-
-    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        return self.source.read(name, max_bytes)
-
-    def place(self, name: str) -> Place | None:
-        return self.source.place(name)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Elsewhere, (self.path, {name: self.place(name) for name in self.names})
-
-
-class _Elsewhere(Source):
-    """A selection in another process: files are read where they lie.
-
-    Of an archive that has to be read from its start, each process opens its own.
-    """
-
-    def __init__(self, path: str | Path, places: dict[str, Place | None]) -> None:
-        self.path, self.places = path, places
-        self._set_names(places)
-
-    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes:
-        place = self.places[name]
-        if place is None:
-            return _opened_for_good(self.path).read(name, max_bytes)
-        try:
-            return _read(place, max_bytes)
-        except tarfile.TarError as error:
-            raise _not_whole(Path(place.path), error) from None
-
-
 @contextmanager
 def open_source(path: str | Path) -> Iterator[Source]:
     """Open a data source for reading.
@@ -275,12 +245,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
         yield source
 
 
-@cache
-def _opened_for_good(path: str | Path) -> Source:
-    return OPENED.enter_context(open_source(path))
-
-
-def _read(place: Place, max_bytes: int) -> bytes:
+def read_place(place: Place, max_bytes: int) -> bytes:
     """The bytes at a place; raises `Unreadable`, and `tarfile.TarError` where a part lacks some."""
     try:
         info = os.stat(place.path)  # noqa: PTH116
@@ -341,18 +306,19 @@ def _archive(path: Path) -> Iterator[Source]:
                 " data.source to the folder"
             ) from None
         except BROKEN as error:
-            raise _not_whole(path, error) from None
+            raise not_whole(path, error) from None
         except OSError as error:
             if error.errno is not None:  # of the file system, not of a decompressor
                 raise
-            raise _not_whole(path, error) from None
+            raise not_whole(path, error) from None
         try:
             yield source
         except tarfile.TarError as error:  # a member that is cut off shows when it is read
-            raise _not_whole(path, error) from None
+            raise not_whole(path, error) from None
 
 
-def _not_whole(path: Path, error: Exception) -> UserError:
+def not_whole(path: Path, error: Exception) -> UserError:
+    """What to say of an archive that is damaged."""
     return UserError(
         f"data.source: {path} is not a whole .zip or .tar, plain or compressed ({error}); {WHERE}"
     )

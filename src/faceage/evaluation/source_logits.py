@@ -12,7 +12,8 @@ from torch import Tensor
 from faceage.core import cluster
 from faceage.data.candidates import Candidates
 from faceage.data.origins import Origin
-from faceage.data.sources import Selection, Source
+from faceage.data.selections import Selection
+from faceage.data.sources import Source
 from faceage.networks import devices, faces, forward, saved_model
 
 LOT = 4 * forward.BATCH  # faces decoded at once: batches are the same wherever it is done
