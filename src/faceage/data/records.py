@@ -184,12 +184,11 @@ def read(content: mmap.mmap | memoryview) -> pa.Table:
 
 def packed(column: pa.ChunkedArray) -> np.ndarray:
     """A column of hashes, as in `hashing.PACKED`; of nothing where there is none."""
-    whole = [np.frombuffer(one.buffers()[1], hashing.PACKED) for one in column.chunks if len(one)]
-    parts = [
-        values[chunk.offset : chunk.offset + len(chunk)]
-        for values, chunk in zip(whole, filter(len, column.chunks), strict=True)
-    ]
-    return np.concatenate([hashing.packed([]), *parts])
+    parts = [hashing.packed([])]
+    for chunk in filter(len, column.chunks):
+        values = np.frombuffer(chunk.buffers()[1], hashing.PACKED)
+        parts.append(values[chunk.offset : chunk.offset + len(chunk)])
+    return np.concatenate(parts)
 
 
 def column_of(hashes: np.ndarray) -> pa.FixedSizeBinaryArray:
