@@ -185,7 +185,9 @@ def growth(measured: list[dict[str, Any]]) -> dict[str, float]:
         return {}
     few, *_, many = measured
     held = (many["peak"] - few["peak"]) * 1e9 / (many["files"] - few["files"])
-    return {f"memory of ingest beside {few['peak']:.1f} GB, {held:,.0f} bytes a face": held}
+    return {
+        f"memory of ingest as it reads, beside {few['peak']:.1f} GB, {held:,.0f} bytes a face": held
+    }
 
 
 def law(seconds: dict[int, float], twice: float) -> tuple[float, float, float]:

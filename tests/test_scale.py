@@ -40,4 +40,7 @@ def test_a_row_by_hand():
     hours = "decoding, at 1000 faces a second of a core, core-hours"
     assert rows[hours] == "0.28 | 28 | 1,400"  # 1e6 / 1000 / 3600
     assert rows["files, 5,000 bytes each"] == "5 GB | 500 GB | 25 TB"
-    assert rows["memory of ingest beside 1.0 GB, 2,000 bytes a face"] == "2 GB | 200 GB | 10 TB"
+    assert (
+        rows["memory of ingest as it reads, beside 1.0 GB, 2,000 bytes a face"]
+        == "2 GB | 200 GB | 10 TB"
+    )
