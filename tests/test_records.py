@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from faceage.core import hashing
+from faceage.core.params import IngestParams, load
 from faceage.core.reasons import Reason
 from faceage.data import conflicts, ingest_cache, records
 from faceage.data.candidates import Candidates
@@ -93,15 +94,13 @@ def test_some_of_them_are_as_if_the_others_were_not_there(tmp_path):
     prints = some.pictures.fingerprints(np.arange(len(pictures))[::-1])
     assert np.array_equal(prints[:2], np.stack([one.fingerprint for one in pictures[:-3:-1]]))
     assert np.array_equal(prints[len(pictures) - 1], pictures[0].fingerprint)
-    embeddings = some.pictures.embeddings(np.array([1, 0]))
-    assert np.array_equal(embeddings, np.stack([pictures[1].embedding, pictures[0].embedding]))
+    embeddings = np.asarray(some.pictures.embeddings(np.array([1, 0])))
+    assert np.array_equal(embeddings, [np.asarray(pictures[row].embedding) for row in (1, 0)])
 
 
 def test_a_cache_gives_back_what_it_was_given(workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(ingest_cache, "folder", lambda: tmp_path)
-    data = SimpleNamespace(
-        align="never", identity=SimpleNamespace(model="none"), source="s", near_duplicate=0.9
-    )
+    data = load(IngestParams).data
     found = written(range(40), tmp_path).only(np.arange(1, 40, 3))
     near = found.contents[np.array([[0, 3], [0, 1], [5, 2]])]
     ingest_cache.save(data, IngestCache(found, near, compared=True), IngestCache())
@@ -109,7 +108,7 @@ def test_a_cache_gives_back_what_it_was_given(workspace, tmp_path, monkeypatch):
     assert again.compared
     assert all(map(same, again.records, found))
     assert sorted(map(tuple, again.near.tolist())) == sorted(map(tuple, near.tolist()))
-    other = ingest_cache.load(SimpleNamespace(**vars(data) | {"near_duplicate": 0.8}))
+    other = ingest_cache.load(data.model_copy(update={"near_duplicate": 0.9}))
     assert not other.compared
     assert len(other.records) == len(found)
     assert len(other.near) == 0
