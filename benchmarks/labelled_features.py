@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from faceage.cleaning.frozen_features import IMG_SIZE
-from faceage.core import hashing, images
+from faceage.core import hash_arrays, images
 from faceage.core.params import IngestParams, load
 from faceage.data import clustering, ingest_cache, ingestion, origins
 from faceage.data.candidates import LABELS
@@ -38,7 +38,7 @@ def read(source: str, weights: str) -> tuple[pd.DataFrame, np.ndarray]:
     table["path"] = [candidate.name for candidate in found]
     for kind in ("exact", "near", "burst"):
         rows = getattr(clusters, kind)
-        table[f"{kind}_cluster"] = hashing.hexadecimal(found.contents[rows])
+        table[f"{kind}_cluster"] = hash_arrays.hexadecimal(found.contents[rows])
     row_of = {face: row for row, face in enumerate(first)}
     return table, features[[row_of[candidate.face] for candidate in found]]
 

@@ -52,7 +52,7 @@ import pandas as pd
 from pydantic import ValidationError
 from torch import Tensor
 
-from faceage.core import cluster, hashing, tables
+from faceage.core import cluster, hash_arrays, tables
 from faceage.core.faults import closest, in_words
 from faceage.core.outputs import write_json
 from faceage.core.params import ExternalParams, load
@@ -167,7 +167,7 @@ def read(data: Data, params: ExternalParams, home: Home, side: int, model: Path)
             seen = shared.with_training(found.kept, data.near_duplicate)
             counts["shared"] = {"exact": len(seen.exact), "near": len(seen.near)}
             known = seen.exact | seen.near
-        faces = hashing.hexadecimal(found.kept.contents)
+        faces = hash_arrays.hexadecimal(found.kept.contents)
         kept = found.kept.only(np.array([face not in known for face in faces], bool))
         if not len(kept):
             raise UserError(f"{data.source}: every usable face of it is in the training data too")

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from faceage.core import hashing
+from faceage.core import hash_arrays
 from faceage.core.params import IngestParams, load
 from faceage.core.reasons import Reason
 from faceage.data import conflicts, ingest_cache, records
@@ -74,7 +74,7 @@ def test_records_come_back_behind_the_earlier_ones(tmp_path):
     found = writer.records()
     for row, number in enumerate([*range(12), 20, 21]):
         assert same(found[row], record(number))
-        assert found.row_of(hashing.packed([content(number)])).tolist() == [row]
+        assert found.row_of(hash_arrays.packed([content(number)])).tolist() == [row]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,9 +86,9 @@ def test_some_of_them_are_as_if_the_others_were_not_there(tmp_path):
     wanted = [record(numbers[row]) for row in chosen]
     assert len(some) == len(chosen)
     assert all(map(same, some, wanted))
-    assert hashing.hexadecimal(some.contents) == [content(numbers[row]) for row in chosen]
+    assert hash_arrays.hexadecimal(some.contents) == [content(numbers[row]) for row in chosen]
     in_batches = [one for batch in some.batches() for one in batch["content"].to_pylist()]
-    assert [one.hex() for one in in_batches] == hashing.hexadecimal(some.contents)
+    assert [one.hex() for one in in_batches] == hash_arrays.hexadecimal(some.contents)
     pictures = [one for one in wanted if isinstance(one, ImageRecord)]
     assert all(map(same, some.pictures, pictures))
     prints = some.pictures.fingerprints(np.arange(len(pictures))[::-1])

@@ -13,7 +13,7 @@ import yaml
 from pandas.errors import EmptyDataError, ParserError
 from pandera.pandas import DataFrameSchema
 
-from faceage.core import contracts, hashing, shards, stored
+from faceage.core import contracts, hash_arrays, shards, stored
 from faceage.core.contracts import SPLITS, ContractBroken
 from faceage.core.outputs import atomic_folder, atomic_write, write_csv, write_rows
 from faceage.core.shards import Shards
@@ -276,15 +276,15 @@ class SplitOf:
 
     def __init__(self, path: Path) -> None:
         stored.check(path)
-        faces, splits = [hashing.packed([])], [np.empty(0, np.int8)]
+        faces, splits = [hash_arrays.packed([])], [np.empty(0, np.int8)]
         try:
             for part in pd.read_csv(path, chunksize=SPLIT_ROWS):
                 contracts.check(part, contracts.SPLIT, path)
-                faces.append(hashing.packed(part["face"]))
+                faces.append(hash_arrays.packed(part["face"]))
                 splits.append(part["split"].map(SPLITS.index).to_numpy(np.int8))
         except (EmptyDataError, ParserError, UnicodeDecodeError):
             raise stored.damaged(path) from None
-        self._row_of = hashing.Rows(np.concatenate(faces))
+        self._row_of = hash_arrays.Rows(np.concatenate(faces))
         self._splits = np.concatenate([*splits, np.full(1, -1, np.int8)])  # the last: of no row
 
     def __len__(self) -> int:
@@ -292,7 +292,7 @@ class SplitOf:
 
     def __call__(self, faces: pd.Series) -> np.ndarray:
         """Number of the split of each, as in `SPLITS`; -1 where the table lacks the face: (n,)."""
-        return self._splits[self._row_of(hashing.packed(faces))]
+        return self._splits[self._row_of(hash_arrays.packed(faces))]
 
 
 def image_bytes(faces: Iterable[str], source: Path | str = FACES) -> Iterator[tuple[str, bytes]]:

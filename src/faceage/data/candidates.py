@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from faceage.core import hashing
+from faceage.core import hash_arrays
 from faceage.data.image_records import ImageRecord
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels
@@ -108,7 +108,7 @@ class Candidates(Sequence[Candidate]):
 
     @cached_property
     def contents(self) -> np.ndarray:
-        """Sha256 of the files' bytes, as in `hashing.PACKED`: (n,)."""
+        """Sha256 of the files' bytes, as in `hash_arrays.PACKED`: (n,)."""
         return self.records.contents[self.column("record")]
 
     @property
@@ -122,7 +122,7 @@ class Candidates(Sequence[Candidate]):
 
     def rows_of(self, pairs: np.ndarray) -> np.ndarray:
         """Rows of those contents of which both are here, int (pairs, 2)."""
-        rows = hashing.Rows(self.contents)(pairs.ravel()).reshape(-1, 2)
+        rows = hash_arrays.Rows(self.contents)(pairs.ravel()).reshape(-1, 2)
         return rows[(rows >= 0).all(axis=1)]
 
     def only(self, which: np.ndarray) -> "Candidates":
@@ -144,7 +144,7 @@ class Candidates(Sequence[Candidate]):
     def _candidate(self, row: Mapping[str, Any]) -> Candidate:
         origin, number = self.origins[row["origin"]], row["record"]
         path = origin.reader.images[row["file"]]
-        (face,) = hashing.hexadecimal(self.records.contents[number : number + 1])
+        (face,) = hash_arrays.hexadecimal(self.records.contents[number : number + 1])
         labels = Labels(**{name: row[name] for name in LABELS})
         return Candidate(origin, path, face, labels, self.records[number])
 

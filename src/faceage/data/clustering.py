@@ -28,7 +28,7 @@ def cluster(kept: Candidates, near: np.ndarray, similarity: float = 1.0) -> Clus
 
     Parameters
     ----------
-    near : pairs of contents that are near-duplicates, as in `hashing.PACKED` (pairs, 2); others
+    near : pairs of contents that are near-duplicates, as in `hash_arrays.PACKED` (pairs, 2); others
         than those that are kept do not count
     similarity : of embeddings from which on two faces are of one person
     """

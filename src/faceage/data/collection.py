@@ -68,7 +68,7 @@ def collect(origins: Sequence[Origin]) -> Collection:
 
 
 def _near_across(parts: Sequence[Records], threshold: float) -> Iterator[np.ndarray]:
-    """Contents that are near-duplicates, as in `hashing.PACKED` (pairs, 2), in two sources each."""
+    """Near-duplicates, each in another source, as in `hash_arrays.PACKED` (pairs, 2)."""
     for number in range(1, len(parts)):
         *before, own = (part.pictures for part in parts[: number + 1])
         both = Records.joined([*before, own])

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from faceage.core import hashing
+from faceage.core import hash_arrays
 from faceage.core.reasons import Reason
 from faceage.data.candidates import Candidate, Candidates
 from faceage.data.ingestion import Rejected
@@ -92,7 +92,7 @@ def resolve_near(found: Candidates, clusters: np.ndarray, policy: str) -> Resolv
             continue
         used = _settle(alike, policy)
         labels = [_said(candidate.labels) for candidate in used] or [""] * len(alike)
-        (cluster,) = hashing.hexadecimal(found.contents[clusters[rows[:1]]])
+        (cluster,) = hash_arrays.hexadecimal(found.contents[clusters[rows[:1]]])
         conflicts += _listed("near", cluster, alike, labels)
         changes |= dict.fromkeys(rows)
         if used:

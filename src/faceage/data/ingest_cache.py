@@ -13,7 +13,7 @@ import numpy as np
 import PIL
 import pyarrow as pa
 
-from faceage.core import hashing, images, sealed
+from faceage.core import hash_arrays, images, sealed
 from faceage.core.outputs import atomic_write
 from faceage.core.repository import root
 from faceage.core.settings import Data
@@ -22,12 +22,12 @@ from faceage.data.records import Records
 from faceage.detection import alignment, crops, detector
 
 NEAR = pa.field("near", pa.list_(records.HASH))  # near-duplicates that come after a content
-NO_PAIRS = hashing.packed([]).reshape(0, 2)
+NO_PAIRS = hash_arrays.packed([]).reshape(0, 2)
 
 
 @dataclass(frozen=True)
 class IngestCache:
-    """Records of contents; near: those that are near-duplicates, as in `hashing.PACKED` (n, 2).
+    """Records of contents; near: those that are near-duplicates, as in `hash_arrays.PACKED` (n, 2).
 
     compared: whether all pictures have been compared.
     """
@@ -90,7 +90,7 @@ def compare(found: Records, earlier: IngestCache, data: Data) -> IngestCache:
     ordered = np.concatenate([ordered[is_known], ordered[~is_known]])
     known = int(is_known.sum())
     contents = pictures.contents[ordered]
-    near = hashing.Rows(contents[:known]).only(earlier.near)
+    near = hash_arrays.Rows(contents[:known]).only(earlier.near)
     if known < len(ordered):
         prints = pictures.fingerprints(ordered)
         pairs = duplicates.near_pairs(prints, data.near_duplicate, known)

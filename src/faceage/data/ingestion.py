@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from faceage.core import hashing
+from faceage.core import hash_arrays
 from faceage.core.image_files import may_be_image
 from faceage.core.progress import bar
 from faceage.core.reasons import Reason
@@ -126,7 +126,7 @@ def _described(
     for start in range(0, len(kept), BATCH):
         part = slice(start, start + BATCH)
         names = (
-            hashing.hexadecimal(kept.contents[of[part]])
+            hash_arrays.hexadecimal(kept.contents[of[part]])
             for of in (clusters.exact, clusters.near, clusters.burst)
         )
         for candidate, exact, near, burst in zip(kept[part], *names, strict=True):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from faceage.core import hashing
+from faceage.core import hash_arrays
 from faceage.core.reasons import Reason
 from faceage.data.duplicates import SIDE
 from faceage.data.image_records import ImageRecord, Unusable
@@ -37,7 +37,7 @@ BATCH = 1024  # rows that are put down at once, which bounds the memory
 class Records(Sequence[ImageRecord | Unusable]):
     """Records of contents, one for each.
 
-    contents: sha256 of the files, as in `hashing.PACKED`; row_of: where each is.
+    contents: sha256 of the files, as in `hash_arrays.PACKED`; row_of: where each is.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Records(Sequence[ImageRecord | Unusable]):
         self._columns = dict(zip(table.column_names, table.columns, strict=True))
         self._rows = np.arange(len(table)) if rows is None else rows
         self.contents = self.hashes("content")
-        self.row_of = hashing.Rows(self.contents)
+        self.row_of = hash_arrays.Rows(self.contents)
 
     @classmethod
     def none(cls) -> "Records":
@@ -95,7 +95,7 @@ class Records(Sequence[ImageRecord | Unusable]):
         return self._columns[name].take(self._rows)
 
     def hashes(self, name: str) -> np.ndarray:
-        """A column of hashes, as in `hashing.PACKED`; of nothing where there is none."""
+        """A column of hashes, as in `hash_arrays.PACKED`; of nothing where there is none."""
         return packed(self._columns[name])[self._rows]
 
     def only(self, rows: np.ndarray) -> "Records":
@@ -157,7 +157,7 @@ class Writer:
     def row(self, content: str, record: ImageRecord | Unusable | None) -> int:
         """In which row the record is; None is one of the earlier."""
         if record is None:
-            return int(self._earlier.row_of(hashing.packed([content]))[0])
+            return int(self._earlier.row_of(hash_arrays.packed([content]))[0])
         self._batch.append(_row(content, record))
         if len(self._batch) == BATCH:
             self._flush()
@@ -183,10 +183,10 @@ def read(content: mmap.mmap | memoryview) -> pa.Table:
 
 
 def packed(column: pa.ChunkedArray) -> np.ndarray:
-    """A column of hashes, as in `hashing.PACKED`; of nothing where there is none."""
-    parts = [hashing.packed([])]
+    """A column of hashes, as in `hash_arrays.PACKED`; of nothing where there is none."""
+    parts = [hash_arrays.packed([])]
     for chunk in filter(len, column.chunks):
-        values = np.frombuffer(chunk.buffers()[1], hashing.PACKED)
+        values = np.frombuffer(chunk.buffers()[1], hash_arrays.PACKED)
         parts.append(values[chunk.offset : chunk.offset + len(chunk)])
     return np.concatenate(parts)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceage.core import hashing, images, tables
+from faceage.core import hash_arrays, images, tables
 from faceage.core.progress import bar
 from faceage.data import duplicates
 from faceage.data.candidates import Candidates
@@ -31,6 +31,6 @@ def with_training(found: Candidates, threshold: float) -> Shared:
     own = found.records.fingerprints(found.column("record"))
     pairs = duplicates.near_pairs(np.stack([*known, *own]), threshold, known=len(known))
     across = pairs[(pairs[:, 0] < len(known)) & (pairs[:, 1] >= len(known))]
-    near = set(hashing.hexadecimal(found.contents[across[:, 1] - len(known)]))
-    exact = set(hashing.hexadecimal(found.contents)) & set(home)
+    near = set(hash_arrays.hexadecimal(found.contents[across[:, 1] - len(known)]))
+    exact = set(hash_arrays.hexadecimal(found.contents)) & set(home)
     return Shared(exact, near - exact)
