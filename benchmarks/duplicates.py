@@ -57,7 +57,7 @@ def main() -> None:
     with_index = len(duplicates.near_pairs(prints, data.near_duplicate))
     indexed = time.perf_counter()
 
-    joined = found.records.row_of(seen.near.ravel()).reshape(-1, 2)
+    joined = found.records.row_of(seen.near)
     clusters = duplicates.connected(len(found.records), joined)
     ours = clusters[found.column("record")]
     sizes = np.bincount(ours)

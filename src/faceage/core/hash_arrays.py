@@ -23,15 +23,15 @@ class Rows:
         return len(self._order)
 
     def __call__(self, wanted: np.ndarray) -> np.ndarray:
-        """The first row that has it, of each `PACKED` (n,): int (n,), -1 where none has it."""
+        """The first row that has each of `PACKED` hashes, int in their shape; -1 where none has."""
         if not len(self):
-            return np.full(len(wanted), -1)
+            return np.full(wanted.shape, -1)
         place = np.searchsorted(self._sorted, wanted).clip(max=len(self) - 1)
         return np.where(self._sorted[place] == wanted, self._order[place], -1)
 
     def only(self, groups: np.ndarray) -> np.ndarray:
         """Those groups of hashes, `PACKED` (n, k), of which each is here."""
-        return groups[(self(groups.ravel()).reshape(groups.shape) >= 0).all(axis=1)]
+        return groups[(self(groups) >= 0).all(axis=1)]
 
     def __contains__(self, digits: object) -> bool:
         return bool(self(packed([str(digits)]))[0] >= 0)

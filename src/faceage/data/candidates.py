@@ -14,7 +14,7 @@ from faceage.core import hash_arrays
 from faceage.data.image_records import ImageRecord
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels
-from faceage.data.records import Records
+from faceage.data.records import BATCH, Records
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # What `Labels` has, and number of the source, of the file among its images, of the record.
@@ -34,7 +34,6 @@ SCHEMA = pa.schema(
     ]
 )
 LABELS = tuple(one.name for one in fields(Labels))
-BATCH = 1024  # rows that are objects at once, which bounds the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Candidates(Sequence[Candidate]):
 
     def rows_of(self, pairs: np.ndarray) -> np.ndarray:
         """Rows of those contents of which both are here, int (pairs, 2)."""
-        rows = hash_arrays.Rows(self.contents)(pairs.ravel()).reshape(-1, 2)
+        rows = hash_arrays.Rows(self.contents)(pairs)
         return rows[(rows >= 0).all(axis=1)]
 
     def only(self, which: np.ndarray) -> "Candidates":

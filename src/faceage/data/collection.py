@@ -69,11 +69,11 @@ def collect(origins: Sequence[Origin]) -> Collection:
 
 def _near_across(parts: Sequence[Records], threshold: float) -> Iterator[np.ndarray]:
     """Near-duplicates, each in another source, as in `hash_arrays.PACKED` (pairs, 2)."""
+    pictures = [part.pictures for part in parts]
     for number in range(1, len(parts)):
-        *before, own = (part.pictures for part in parts[: number + 1])
-        both = Records.joined([*before, own])
+        both = Records.joined(pictures[: number + 1])
         rows = np.sort(np.unique(both.contents, return_index=True)[1])
-        known = int(np.searchsorted(rows, len(both) - len(own)))
+        known = int(np.searchsorted(rows, len(both) - len(pictures[number])))
         if 0 < known < len(rows):
             pairs = duplicates.near_pairs(both.fingerprints(rows), threshold, known)
             yield both.contents[rows[pairs]]

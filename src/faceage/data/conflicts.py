@@ -57,8 +57,9 @@ def resolve_copies(found: Candidates, policy: str) -> Resolved:
     """
     changes: dict[int, Labels | None] = {}
     rejected, conflicts = [], []
+    number_of = found.column("origin").tolist()
     for rows in _together(found.contents):
-        rows.sort(key=lambda row: found[row].origin.split is None)
+        rows.sort(key=lambda row: found.origins[number_of[row]].split is None)
         copies = [found[row] for row in rows]
         first, *others = copies
         changes |= dict.fromkeys(rows)

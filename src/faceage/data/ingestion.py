@@ -14,13 +14,13 @@ from faceage.core.progress import bar
 from faceage.core.reasons import Reason
 from faceage.core.script import UserError
 from faceage.data import ingest_cache
-from faceage.data.candidates import BATCH, Candidate, Candidates, printable
+from faceage.data.candidates import Candidate, Candidates, printable
 from faceage.data.clustering import Clusters
 from faceage.data.image_records import ALIGNED_SIDE, ImageRecord, Unusable
 from faceage.data.origins import Origin
 from faceage.data.readers.base import Labels, NoLabel
 from faceage.data.reading import read_all
-from faceage.data.records import Records, Writer
+from faceage.data.records import BATCH, Records, Writer
 from faceage.data.sources import Unreadable
 
 # Reasons for which nobody expected an image to be used.

@@ -4,6 +4,7 @@ import mmap
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,11 @@ SCHEMA = pa.schema(
         ("embedding", pa.binary()),
     ]
 )
-BATCH = 1024  # rows that are put down at once, which bounds the memory
+BATCH = 1024  # rows that are objects at once, which bounds the memory
 
 
 class Records(Sequence[ImageRecord | Unusable]):
     """Records of contents, one for each.
-
-    contents: sha256 of the files, as in `hash_arrays.PACKED`; row_of: where each is.
 
     Parameters
     ----------
@@ -49,8 +48,6 @@ class Records(Sequence[ImageRecord | Unusable]):
         self._table = table
         self._columns = dict(zip(table.column_names, table.columns, strict=True))
         self._rows = np.arange(len(table)) if rows is None else rows
-        self.contents = self.hashes("content")
-        self.row_of = hash_arrays.Rows(self.contents)
 
     @classmethod
     def none(cls) -> "Records":
@@ -84,6 +81,16 @@ class Records(Sequence[ImageRecord | Unusable]):
             aligned=_bytes_of(values["aligned"]),
             embedding=None if embedding is None else np.frombuffer(embedding, np.float32),
         )
+
+    @cached_property
+    def contents(self) -> np.ndarray:
+        """Sha256 of the files, as in `hash_arrays.PACKED`: (n,)."""
+        return self.hashes("content")
+
+    @cached_property
+    def row_of(self) -> hash_arrays.Rows:
+        """Where each content is."""
+        return hash_arrays.Rows(self.contents)
 
     @property
     def pictures(self) -> "Records":
