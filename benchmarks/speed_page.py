@@ -117,7 +117,10 @@ def accuracy(found: Found) -> str:
         note = "Epochs are of whole trainings; their time is inferred from steps and validation."
     else:
         known = {name: count or "not measured" for name, count in epochs.items()}
-        note = f"Epochs to 5.0: the usual script {known['usual']}, ours {known['ours']}."
+        note = (
+            "Epochs to 5.0, by the histories given with `--ours` and `--usual`: the usual script"
+            f" {known['usual']}, ours {known['ours']}."
+        )
     return (
         "## Against [the usual script](usual_script.py)\n\n"
         + table(("", "times as fast", "wanted, at least"), rows)
