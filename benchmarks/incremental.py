@@ -31,7 +31,9 @@ def main() -> None:
         work = Path(place)
         faces, later = work / "faces", work / "later"
         with tarfile.open(source) as archive:
-            archive.extractall(faces, filter="data")
+            # Python before 3.11.4 knows no filters.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(faces)
         later.mkdir()
         files = sorted(path for path in faces.rglob("*") if path.is_file())
         added = random.Random(0).sample(files, NEW)
