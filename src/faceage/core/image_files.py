@@ -1,6 +1,6 @@
 """What a file's name says before it is opened: perhaps an image, or what programs leave behind."""
 
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 # Of what `images` decodes.
 SUFFIXES = (
@@ -13,8 +13,8 @@ UNFINISHED = ("~", ".part", ".crdownload", ".download", ".tmp", ".bak", ".swp")
 
 def may_be_image(name: str) -> bool:
     """Whether the name ends like an image's, or has no ending at all."""
-    suffix = PurePosixPath(name).suffix.lower()
-    return suffix in SUFFIXES or not suffix
+    suffix = splitext(name)[1].lower()
+    return suffix in SUFFIXES or suffix in ("", ".")
 
 
 def is_leftover(name: str) -> bool:

@@ -18,7 +18,7 @@ import torch
 from torch import Generator, Tensor
 
 from faceage.core.shards import Shards
-from faceage.networks.faces import decode_one
+from faceage.networks.faces import decode_lot
 
 # Faces that are shuffled with each other: as files they take some 100 MB.
 BUFFER = 16_384
@@ -156,12 +156,11 @@ class StreamedPixels:
         return table.column("image").combine_chunks().field(what)
 
     def _batch(self, rows: Tensor, read: dict[int, "Future[pa.Array]"]) -> Tensor:
-        pixels = torch.empty((len(rows), self.kept, self.kept, 3), dtype=torch.uint8)
-        for number, row in enumerate(rows.tolist()):
-            contents = read[self.places.group[row]].result()
-            content = contents[int(self.places.row[row])].as_py()
-            pixels[number] = decode_one(content, self.side, self.kept)
-        return pixels
+        contents = (
+            read[self.places.group[row]].result()[int(self.places.row[row])].as_py()
+            for row in rows.tolist()
+        )
+        return decode_lot(contents, self.side, self.kept)
 
 
 def _in_buffers(rows: Tensor, generator: Generator) -> Tensor:

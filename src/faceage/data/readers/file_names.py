@@ -1,7 +1,7 @@
 """Layouts that keep the labels in the files' names."""
 
 import re
-from pathlib import PurePosixPath
+from posixpath import basename, splitext
 from typing import ClassVar
 
 from faceage.core import utkface
@@ -34,7 +34,7 @@ class FileNames(Reader):
     pattern: ClassVar[str]
 
     def labels(self, name: str) -> Labels:
-        said = re.fullmatch(self.pattern, PurePosixPath(name).stem, re.IGNORECASE)
+        said = re.fullmatch(self.pattern, _stem(name), re.IGNORECASE)
         if said is None:
             raise NoLabel(Reason.UNPARSEABLE)
         groups = said.groupdict()
@@ -89,5 +89,9 @@ class AllAgeFaces(FileNames):
 
     def labels(self, name: str) -> Labels:
         age = super().labels(name).age
-        serial = int(PurePosixPath(name).stem[:5])
+        serial = int(_stem(name)[:5])
         return Labels(age=age, gender=int(serial <= self.LAST_WOMAN))
+
+
+def _stem(name: str) -> str:
+    return splitext(basename(name))[0]

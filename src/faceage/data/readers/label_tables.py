@@ -5,7 +5,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from fnmatch import fnmatch
+from fnmatch import translate
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -20,11 +20,11 @@ MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 
 def named(source: Source, pattern: str) -> list[str]:
     """Files of the source whose path, or name without folder, is matched by a glob."""
+    fits = re.compile(translate(pattern.lower())).match
     return [
         name
-        for name in source.names
-        if fnmatch(name.lower(), pattern.lower())
-        or fnmatch(name.rpartition("/")[2].lower(), pattern.lower())
+        for name, lower in ((name, name.lower()) for name in source.names)
+        if fits(lower) or fits(lower.rpartition("/")[2])
     ]
 
 
