@@ -58,7 +58,12 @@ def main() -> None:
         low, high = resamples.interval_of_mean(gain)
         row["against ImageNet"] = {"value": float(gain.mean()), "low": low, "high": high}
     rows = {name: summary(row, resamples) for name, row in found.items()}
-    page = {"measured": len(measured), "chosen_by": len(chosen_by), "rows": rows}
+    page = {
+        "measured": len(measured),
+        "chosen_by": len(chosen_by),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
     write_json(Path(__file__).with_suffix(".json"), page)
     print_page(page)
 
@@ -136,7 +141,8 @@ def print_page(found: dict[str, Any]) -> None:
         f" {' and '.join(f'{lr:g}' for lr in RATES)}) chosen by {found['chosen_by']} others, the"
         f" error measured on the {found['measured']:,} that are left. No burst of a person is in"
         " two of the three. The model in the box has not learned from any of them; its epoch was"
-        " chosen by them. Intervals of 95%, paired where two are compared.\n"
+        " chosen by them. Intervals of 95%, paired where two are compared; minutes of a CPU,"
+        f" threads: {found['threads']}.\n"
     )
     print("| | MAE, years | against ImageNet | rate | epoch | minutes |")
     print("|---|---:|---:|---:|---:|---:|")
