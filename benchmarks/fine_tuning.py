@@ -1,6 +1,6 @@
 """What a training on few faces wins when it starts from the model in the box.
 
-    python src/recipe.py faceage -S data.source=UTKFace.tar -S weights=IMAGENET
+    python src/recipe.py faceage-best -S data.source=UTKFace.tar -S weights=IMAGENET
     python benchmarks/fine_tuning.py > benchmarks/fine_tuning.md
 
 Reads params.yaml, data/faces.parquet and data/split.csv, as the first command leaves them. Faces
@@ -31,6 +31,7 @@ from faceage.networks.target import Target, labels
 from faceage.training.checkpoints import Checkpoint
 from faceage.training.loop import FaceDataset, Trainer
 
+RECIPE = "faceage-best"  # that of the model in the box
 SIZES, RATES, CHOSEN_BY, SEED, RESAMPLES = (500, 2000), (0.001, 0.0003), 400, 0, 2000
 AS_IT_IS = "the model in the box, as it is"
 
@@ -59,6 +60,7 @@ def main() -> None:
         row["against ImageNet"] = {"value": float(gain.mean()), "low": low, "high": high}
     rows = {name: summary(row, resamples) for name, row in found.items()}
     page = {
+        "recipe": RECIPE,
         "measured": len(measured),
         "chosen_by": len(chosen_by),
         "threads": torch.get_num_threads(),
@@ -134,10 +136,13 @@ def summary(row: dict[str, Any], resamples: Resamples) -> dict[str, Any]:
 def print_page(found: dict[str, Any]) -> None:
     """The Markdown."""
     print("# Fine-tuning the model in the box\n")
-    command = "python src/recipe.py faceage -S data.source=UTKFace.tar -S weights=IMAGENET\n"
+    command = (
+        f"python src/recipe.py {found['recipe']} -S data.source=UTKFace.tar -S weights=IMAGENET\n"
+    )
     print(f"```\n{command}python benchmarks/fine_tuning.py > benchmarks/fine_tuning.md\n```\n")
     print(
-        f"The recipe on faces of UTKFace's validation part; epoch and rate (of"
+        f"The recipe `{found['recipe']}`, and the model in the box when it was of that recipe, on"
+        " faces of UTKFace's validation part; epoch and rate (of"
         f" {' and '.join(f'{lr:g}' for lr in RATES)}) chosen by {found['chosen_by']} others, the"
         f" error measured on the {found['measured']:,} that are left. No burst of a person is in"
         " two of the three. The model in the box has not learned from any of them; its epoch was"

@@ -1,12 +1,14 @@
 """Every recipe on all of UTKFace under one budget of time, through the DVC queue.
 
     python benchmarks/layouts.py UTKFace.tar FOLDER
-    python benchmarks/recipes.py UTKFace.tar FOLDER tf_efficientnet_lite0.safetensors [RECIPE ...]
+    python benchmarks/recipes.py UTKFace.tar FOLDER WEIGHTS [RECIPE ...]
 
-Queues what this commit has no experiment of yet, works the queue off, writes
-benchmarks/recipes.json and the tables of recipes.md. Stop it at any moment and start it again: what
-is done stays, a training that was killed goes on from its last epoch. With names of recipes only
-these are measured, and the other rows stay. benchmarks/recipes.yaml has the budget.
+WEIGHTS is a folder of ImageNet weights, named as timm names the backbones; for a backbone that has
+none there, tf_efficientnet_lite0 stands in. Queues what this commit has no experiment of yet, works
+the queue off, writes benchmarks/recipes.json and the tables of recipes.md. Stop it at any moment
+and start it again: what is done stays, a training that was killed goes on from its last epoch. With
+names of recipes only these are measured, and the other rows stay. benchmarks/recipes.yaml has the
+budget.
 """
 
 import argparse
@@ -44,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("utkface", type=Path, help="UTKFace's archive")
     parser.add_argument("layouts", type=Path, help="folder with age_folders.tar and csv.tar")
-    parser.add_argument("weights", type=Path, help=f"ImageNet weights of {STAND_IN}")
+    parser.add_argument("weights", type=Path, help=f"folder with {STAND_IN}.safetensors and others")
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="recipes to measure (all)")
     asked = parser.parse_args()
     sources = {
@@ -52,7 +54,7 @@ def main() -> None:
         "age_folders": asked.layouts / "age_folders.tar",
         "csv": asked.layouts / "csv.tar",
     }
-    for path in (*sources.values(), asked.weights):
+    for path in (*sources.values(), asked.weights / f"{STAND_IN}.safetensors"):
         if not path.is_file():
             raise UserError(f"there is no file {path}")
 
@@ -60,18 +62,19 @@ def main() -> None:
     if unknown := set(asked.recipes) - set(budget):
         raise UserError(f"{HERE / 'recipes.yaml'} has no {', '.join(sorted(unknown))}")
     chosen = {name: budget[name] for name in asked.recipes or budget}
-    wanted = {}
+    wanted, short = {}, {}
     for name, entry in chosen.items():
-        source = sources[entry["faces"]].resolve()
-        change = {"data.source": source} | entry["change"]
-        if entry["stand_in"]:
-            change |= {"model": STAND_IN, "weights": asked.weights.resolve()}
+        change = {"data.source": sources[entry["faces"]].resolve()} | entry["change"]
+        recipe = _recipe(name)
+        if recipe.get("weights") == "imagenet":
+            own = asked.weights / f"{recipe['model']}.safetensors"
+            weights = own if own.is_file() else own.with_stem(STAND_IN)
+            change |= {"model": weights.stem, "weights": weights.resolve()}
+            if weights != own:
+                short[name + OWN] = [*_options(SHORT), "train"]
         wanted[name] = [*ALL, *_options(change)]
-    for name, entry in chosen.items():
-        if entry["stand_in"] and _own_backbone(name) != STAND_IN:
-            wanted[name + OWN] = [*_options(SHORT), "train"]
 
-    queue.work_off({name: command(name, options) for name, options in wanted.items()})
+    queue.work_off({name: command(name, options) for name, options in (wanted | short).items()})
     found = {name: measured(name, chosen) for name in chosen}
     before = json.loads((HERE / "recipes.json").read_text())
     rows = {name: found.get(name) or before[name] for name in budget}
@@ -90,9 +93,8 @@ def command(name: str, options: list[str]) -> list[str]:
     return [sys.executable, "src/recipe.py", recipe, "-n", name, "--queue", *options]
 
 
-def _own_backbone(name: str) -> str:
-    recipe = yaml.safe_load(Path(f"recipes/{name}.yaml").read_text())
-    return str(recipe["model"])
+def _recipe(name: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(Path(f"recipes/{name}.yaml").read_text()))
 
 
 def _options(change: dict[str, Any]) -> list[str]:
@@ -108,7 +110,7 @@ def measured(name: str, budget: dict[str, dict[str, Any]]) -> dict[str, Any]:
     accuracy = {row["grouping"]: row["accuracy"] for row in scores}
     history = pd.read_csv(io.StringIO(_file(commit, "reports/history.csv")))
     minutes, trained_as = _training(name, commit, budget)
-    own = _own_backbone(name)
+    own = _recipe(name)["model"]
     row = {
         "target": params["target"]["name"],
         "backbone": params["model"],
