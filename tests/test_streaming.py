@@ -106,6 +106,7 @@ def test_pixels_are_those_of_decoded_faces_in_any_order():
     assert torch.equal(outside[:50], inside[:50])
     rows = torch.tensor([71, 3, 3, 20])
     assert torch.equal(outside[rows], inside[rows])
+    assert outside[:0].shape == inside[:0].shape
     announced: list[Tensor | slice] = [torch.tensor([5, 60]), slice(10, 14), torch.tensor([7])]
     outside.read_ahead(announced)
     assert torch.equal(outside[announced[0]], inside[announced[0]])

@@ -90,9 +90,11 @@ def decode(
     return pixels
 
 
-def decode_lot(contents: Iterable[bytes], side: int, kept: int) -> Tensor:
+def decode_lot(contents: Sequence[bytes], side: int, kept: int) -> Tensor:
     """Decode image files, bring them to `side`, then to `kept` pixels: uint8 (n, kept, kept, 3)."""
-    squares = np.stack([images.square(images.decode(content), side) for content in contents])
+    squares = np.empty((len(contents), side, side, 3), dtype=np.uint8)
+    for number, content in enumerate(contents):
+        squares[number] = images.square(images.decode(content), side)
     return _resized(torch.from_numpy(squares).permute(0, 3, 1, 2), kept).permute(0, 2, 3, 1)
 
 

@@ -156,10 +156,10 @@ class StreamedPixels:
         return table.column("image").combine_chunks().field(what)
 
     def _batch(self, rows: Tensor, read: dict[int, "Future[pa.Array]"]) -> Tensor:
-        contents = (
+        contents = [
             read[self.places.group[row]].result()[int(self.places.row[row])].as_py()
             for row in rows.tolist()
-        )
+        ]
         return decode_lot(contents, self.side, self.kept)
 
 
