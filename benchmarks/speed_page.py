@@ -18,7 +18,7 @@ backwards; a ratio is the median of the rounds' ratios, with the smallest and th
 GAINS = {
     "channels_last": "channels last, against contiguous tensors; used",
     "threads": "{threads} threads, against one; used",
-    "bfloat16": "bfloat16 but for depthwise convolutions, against float32; with `precision: auto`",
+    "bfloat16": "bfloat16 but for depthwise convolutions, against float32; used, `precision: auto`",
     "compile": "`torch.compile`, against eager; not used",
 }
 Lines = Iterable[Sequence[str]]
