@@ -33,7 +33,7 @@ class Steps:
         settings = params.train.model_copy(update={"pixels": pixels})
         params = params.model_copy(update={"train": settings})
         devices.pick()
-        read = train.read_faces(params, Run())
+        read = train.read_faces(params, Run(None))
         target = targets.fit(read.train.labels, params.target, params.groupings)
         self.after_labels = peak()
         architecture = age_network.resolve(params.model, settings, params.target, target.outputs)

@@ -134,7 +134,7 @@ def test_train_learns_from_the_split_that_it_is_told(ranked):
     stage.main()
     splits = tables.read_splits()
     view = params.load(params.TrainParams)
-    read = train.read_faces(view, tracking.Run())
+    read = train.read_faces(view, tracking.Run(None))
     assert len(read.train) == len(splits["train"]) - round(0.2 * len(splits["train"]))
     assert len(read.val) == len(splits["val"])
 

@@ -89,7 +89,7 @@ def fit(
     name: str, monkeypatch: pytest.MonkeyPatch, kill: int | None = None
 ) -> tuple[Fitted | None, list[list[int]]]:
     settings = params.load(params.TrainParams)
-    read = train.read_faces(settings, Run())
+    read = train.read_faces(settings, Run(None))
     trainer = new_trainer(settings, read.train)
     taken = Taken(trainer, monkeypatch, kill)
     try:

@@ -20,7 +20,6 @@ from faceage import tracking
 from faceage.core.params import Params, load
 from faceage.core.script import UserError
 from faceage.experiments import queue, search_space, sweeps, trial_process
-from faceage.tracking import mlflow_runs
 
 SPACE = {"recipe": None, "parameters": {"train.lr": [0.01, 0.9], "train.batch_size": [16, 32]}}
 
@@ -110,7 +109,7 @@ def test_the_study_and_the_runs_share_a_database(repository):
     with tracking.open_run(True, "abc") as run:
         run.log_metrics({"mae": 1.0})
     mlflow.set_tracking_uri(f"sqlite:///{repository}/mlflow.db")
-    assert len(mlflow.search_runs(experiment_names=[mlflow_runs.EXPERIMENT])) == 1
+    assert len(mlflow.search_runs(experiment_names=[tracking.EXPERIMENT])) == 1
     assert len(study(repository).trials) == 4
 
 

@@ -20,8 +20,7 @@ from mlflow_servers import free_port, mlflow_server
 
 from faceage import tracking
 from faceage.core.script import UserError
-from faceage.inference.model_registry import begin_model
-from faceage.tracking import abandoned, mlflow_runs
+from faceage.tracking import abandoned
 from faceage.tracking.pending import Pending
 
 
@@ -96,14 +95,14 @@ def test_a_run_whose_process_was_killed_is_ended_by_the_next_and_others_are_left
         )
         named = {killed: "KILLED", alive: "RUNNING", mine.run_id: "RUNNING"}
         assert {each: status_of(each) for each in named} == named
-        mlflow_runs.end_abandoned()
+        tracking.end_abandoned()
         assert status_of(mine.run_id) == status_of(elsewhere.info.run_id) == "RUNNING"
         assert status_of(silent.info.run_id) == "KILLED"
     both[1].communicate("")
     assert status_of(alive) == "FINISHED"
     with tracking.open_run(True, "abc", killed) as again:
         assert status_of(again.run_id) == "RUNNING"
-        assert mlflow_runs.end_abandoned() == []
+        assert tracking.end_abandoned() == []
     assert status_of(killed) == "FINISHED"
 
 
@@ -117,7 +116,7 @@ def test_a_run_that_a_server_does_not_let_us_end_is_in_nobody_s_way(store, monke
         silent = client.create_run(experiment, start_time=1, tags={abandoned.TAG: "other 1 2.0"})
     with monkeypatch.context() as patch:
         patch.setattr(abandoned.MlflowClient, "set_terminated", refuse)
-        assert mlflow_runs.end_abandoned() == []
+        assert tracking.end_abandoned() == []
     with tracking.open_run(True, "abc"):
         assert status_of(silent.info.run_id) == "KILLED"
 
@@ -128,7 +127,7 @@ def status_of(run_id: object) -> str:
 
 def test_a_model_whose_logging_was_killed_makes_room_for_the_next(store):
     with tracking.open_run(True, "abc") as run:
-        half, whole = begin_model(str(run.run_id)), begin_model(str(run.run_id))
+        half, whole = run.begin_model(), run.begin_model()
     left = mlflow.search_logged_models(output_format="list")
     assert [model.model_id for model in left] == [whole] != [half]
 
@@ -140,14 +139,6 @@ def test_off_writes_nothing(store):
         run.set_tags({"a": "b"})
         run.log_file(store)
     assert list(store.iterdir()) == []
-
-
-def test_off_does_without_mlflow_which_takes_a_second_to_load():
-    code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import train, evaluate, report;"
-        "sys.exit('mlflow' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_artifacts_lie_under_the_repository_and_not_where_the_run_was(store, monkeypatch):
@@ -175,7 +166,7 @@ def test_two_runs_at_once_share_a_fresh_database(store):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors.decode()
     mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
-    assert len(mlflow.search_runs(experiment_names=[mlflow_runs.EXPERIMENT])) == 2
+    assert len(mlflow.search_runs(experiment_names=[tracking.EXPERIMENT])) == 2
 
 
 def test_a_database_that_is_none_is_a_clear_error(store):
@@ -236,7 +227,7 @@ def test_data_sets_are_inputs_and_errors_on_the_test_set_are_a_model_s(store):
         run.log_input("train", "training", faces(4), Path("data/faces.parquet"))
         run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
         run.log_metrics({"test": {"mae": 5.0}, "cost": {"flops": 3}})
-        model_id = begin_model(str(run.run_id))
+        model_id = run.begin_model()
     dataset = next(each.dataset for each in inputs_of(run) if each.dataset.name == "test")
     assert {each.dataset.name: each.tags[0].value for each in inputs_of(run)} == {
         "train": "training",

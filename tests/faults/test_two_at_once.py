@@ -13,7 +13,6 @@ from mlflow_servers import mlflow_server
 from test_pipeline import call
 
 from faceage import tracking
-from faceage.tracking import mlflow_runs
 
 CLEAR = ("it is being blocked by", "Most likely another DVC process is running")
 POINTS = 60  # epochs that are logged while the page is read
@@ -50,7 +49,7 @@ def test_the_page_of_mlflow_is_open_while_a_training_writes(tmp_path, monkeypatc
     def look(uri: str) -> None:
         client = mlflow.MlflowClient(uri)
         while not over.is_set():
-            known = client.get_experiment_by_name(mlflow_runs.EXPERIMENT)
+            known = client.get_experiment_by_name(tracking.EXPERIMENT)
             for run in client.search_runs([known.experiment_id] if known else []):
                 client.get_metric_history(run.info.run_id, "val_mae")
             looks["read"] += 1
