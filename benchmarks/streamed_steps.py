@@ -16,7 +16,7 @@ import train
 from faceage.core.params import TrainParams, load
 from faceage.networks import age_network, devices, targets
 from faceage.networks.forward import predict
-from faceage.tracking import Run
+from faceage.tracking.run import Run
 from faceage.training.dataset import batches
 from faceage.training.loop import Trainer
 
@@ -33,7 +33,7 @@ class Steps:
         settings = params.train.model_copy(update={"pixels": pixels})
         params = params.model_copy(update={"train": settings})
         devices.pick()
-        read = train.read_faces(params, Run(None))
+        read = train.read_faces(params, Run())
         target = targets.fit(read.train.labels, params.target, params.groupings)
         self.after_labels = peak()
         architecture = age_network.resolve(params.model, settings, params.target, target.outputs)

@@ -9,6 +9,7 @@ Writes reports/metrics.json (the headline), reports/predictions.csv, reports/tab
 """
 
 from faceage.core.command_line import no_options
+from faceage.tracking import runs
 
 if __name__ == "__main__":
     no_options(__doc__)
@@ -21,7 +22,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from faceage import tracking
 from faceage.core import formats, repository, tables
 from faceage.core.outputs import write_json
 from faceage.core.params import EvaluateParams, TrackingParams, load
@@ -45,7 +45,7 @@ def main() -> None:
     """Let the model look at every face of val and test, then measure from all sides."""
     params = load(EvaluateParams)
     about = saved_model.describe()
-    with tracking.continue_run(load(TrackingParams).tracking, about["fingerprint"]) as tracked:
+    with runs.continue_run(load(TrackingParams).tracking, about["fingerprint"]) as tracked:
         splits, bands = apart(tables.read_splits())
         tracked.log_input("test", "testing", splits["test"], tables.FACES)
         network, target = saved_model.load()

@@ -38,7 +38,6 @@ import pandas as pd
 import torch
 from pydantic import ValidationError
 
-from faceage import tracking
 from faceage.core import tables
 from faceage.core.faults import in_words
 from faceage.core.hashing import sha256
@@ -49,6 +48,7 @@ from faceage.core.shards import Shards
 from faceage.networks import age_network, devices, faces
 from faceage.networks.age_network import BackboneArchitecture
 from faceage.pretraining import simclr
+from faceage.tracking import runs
 from faceage.training.checkpoints import Checkpoint, fingerprint, held
 
 FOLDER = Path("data/weights")
@@ -70,9 +70,7 @@ def main() -> None:
     key = f"pretrain-{fingerprint('train', params)}"
     with (
         held(key) as run_id,
-        tracking.open_run(
-            load(TrackingParams).tracking, key, run_id, system_metrics=True
-        ) as tracked,
+        runs.open_run(load(TrackingParams).tracking, key, run_id, system_metrics=True) as tracked,
     ):
         tracked.log_input("train", "training", table, tables.FACES)
         about = describe(params, architecture, table)

@@ -8,11 +8,11 @@ Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, a
 """
 
 from faceage.core.command_line import no_options
+from faceage.tracking import runs
 
 if __name__ == "__main__":
     no_options(__doc__)
 
-from faceage import tracking
 from faceage.core import tables
 from faceage.core.outputs import atomic_write
 from faceage.core.params import PublishParams, load
@@ -25,7 +25,7 @@ def main() -> None:
     """Log the model; register it if it beats the champion on the same test faces."""
     params = load(PublishParams)
     about = saved_model.describe()
-    with tracking.continue_run(params.tracking, about["fingerprint"]) as tracked:
+    with runs.continue_run(params.tracking, about["fingerprint"]) as tracked:
         print("logging the model", flush=True)
         epoch = about["training"]["best_epochs"][0]
         model = model_registry.log(tracked, saved_model.FOLDER, tables.PREDICTIONS, epoch)

@@ -24,11 +24,11 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import load_yaml
 from voluptuous import Invalid
 
-from faceage import tracking
 from faceage.core import processes, repository
 from faceage.core.outputs import atomic_write
 from faceage.core.script import UserError, run
 from faceage.experiments import queue
+from faceage.tracking import mlflow_runs
 
 OF_DVC = Path(".dvc/tmp")
 LISTS_OF_LOCKS = (OF_DVC / "rwlock", OF_DVC / "exps/rwlock")  # of the tree, and of the queue
@@ -48,7 +48,7 @@ def main() -> None:
                 "another DVC is at work here: wait for it, or end it, then start the same again"
             ) from None
         cleared += [f"experiment {name}: ended as failed" for name in queue.end_killed()]
-    cleared += [f"run {name} in MLflow: ended as killed" for name in tracking.end_abandoned()]
+    cleared += [f"run {name} in MLflow: ended as killed" for name in mlflow_runs.end_abandoned()]
     for line in cleared:
         print(f"left by a run that was killed: {line}")
 

@@ -11,11 +11,11 @@ Writes reports/figures/, reports/report.html, reports/age_checks.html (a page fo
 """
 
 from faceage.core.command_line import no_options
+from faceage.tracking import runs
 
 if __name__ == "__main__":
     no_options(__doc__)
 
-from faceage import tracking
 from faceage.core.outputs import atomic_folder, atomic_write, write_csv
 from faceage.core.params import ReportParams, TrackingParams, load
 from faceage.core.progress import bar
@@ -56,9 +56,7 @@ def main() -> None:
         part.write_text(page.data_card(found, params), encoding="utf-8")
     worst = found.label_issues.head(round(LISTED * len(found.label_issues)))
     write_csv("reports/label_issues.csv", worst)
-    with tracking.continue_run(
-        load(TrackingParams).tracking, found.model["fingerprint"]
-    ) as tracked:
+    with runs.continue_run(load(TrackingParams).tracking, found.model["fingerprint"]) as tracked:
         tracked.log_file("reports", "reports")
     print("wrote reports/report.html, age_checks.html, model_card.md, data_card.md and figures/")
 

@@ -9,6 +9,8 @@ several GPUs it starts a process for each; docs/devices.md has several machines.
 """
 
 from faceage.core.command_line import no_options
+from faceage.tracking import runs
+from faceage.tracking.run import Run
 
 if __name__ == "__main__":
     no_options(__doc__)
@@ -22,7 +24,6 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from faceage import tracking
 from faceage.core import inputs, repository, tables
 from faceage.core.hashing import sha256
 from faceage.core.outputs import write_csv
@@ -57,7 +58,7 @@ def main(processes: Processes | None = None) -> None:
     processes.agree(key)
     with (
         held(key) if first else nullcontext() as run_id,
-        tracking.open_run(
+        runs.open_run(
             load(TrackingParams).tracking and first, key, run_id, system_metrics=True
         ) as tracked,
     ):
@@ -112,7 +113,7 @@ def main(processes: Processes | None = None) -> None:
         require_unchanged(before)  # here: the epochs are kept for who undoes what was changed
 
 
-def read_faces(params: TrainParams, tracked: tracking.Run) -> Read:
+def read_faces(params: TrainParams, tracked: Run) -> Read:
     """Decode the faces of train and val to the size that the network takes, or stream them."""
     settings = params.train
     source, split = settings.faces, Path(settings.split)
@@ -127,7 +128,7 @@ def read_faces(params: TrainParams, tracked: tracking.Run) -> Read:
 
 
 def report_epoch(
-    tracked: tracking.Run,
+    tracked: Run,
     before: list[Fitted],
     trainer: Trainer,
     epoch: Epoch,

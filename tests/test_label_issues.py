@@ -10,11 +10,11 @@ from test_ingest import run_ingest
 import label_issues as stage
 import split
 import train
-from faceage import tracking
 from faceage.cleaning import frozen_features, label_issues
 from faceage.core import images, params, tables
 from faceage.core.utkface import parse
 from faceage.sample.sample_files import sample_files
+from faceage.tracking.run import Run
 
 FACES = 1200
 PLANTED = 0.03
@@ -134,7 +134,7 @@ def test_train_learns_from_the_split_that_it_is_told(ranked):
     stage.main()
     splits = tables.read_splits()
     view = params.load(params.TrainParams)
-    read = train.read_faces(view, tracking.Run(None))
+    read = train.read_faces(view, Run())
     assert len(read.train) == len(splits["train"]) - round(0.2 * len(splits["train"]))
     assert len(read.val) == len(splits["val"])
 

@@ -163,7 +163,7 @@ class Queue:
 @pytest.fixture
 def no_waiting(monkeypatch):
     monkeypatch.setattr(queue, "POLL", 0)
-    monkeypatch.setattr(protocols.tracking, "minutes_of_training", lambda name: None)
+    monkeypatch.setattr(protocols.mlflow_runs, "minutes_of_training", lambda name: None)
 
 
 def test_folds_that_exist_are_not_run_again(repository, monkeypatch, no_waiting, capsys):
@@ -307,7 +307,7 @@ def test_published_splits_are_told_apart_by_their_files(repository):
         for fold in folds:
             finish(fold, metrics(5.0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocols.tracking, "minutes_of_training", lambda name: 20.0)
+        patch.setattr(protocols.mlflow_runs, "minutes_of_training", lambda name: 20.0)
         entries = [
             protocols.measured("file", "faceage", folds, queue.finished(), {})
             for folds in (one, two)

@@ -20,9 +20,9 @@ from test_pipeline import call, commit
 from test_registry import publish_model
 from test_tracking import faces, inputs_of
 
-from faceage import tracking
 from faceage.core import repository
 from faceage.experiments import queue
+from faceage.tracking import runs
 
 
 def dvc(*arguments: str) -> None:
@@ -138,7 +138,7 @@ def test_two_clones_see_the_same_runs_and_one_serves_the_model_of_the_other(
     monkeypatch.chdir(tmp_path / "first")
     monkeypatch.setenv("DVC_ROOT", os.getcwd())
     edit_params({"promote": True})
-    with tracking.open_run(True, "abc") as run:
+    with runs.open_run(True, "abc") as run:
         run.log_input("test", "testing", faces(), Path("data/faces.parquet"))
         run.log_metrics({"val_mae": 6.0}, step=1)
         run.log_metrics({"val_mae": 7.0}, step=2)
@@ -148,7 +148,7 @@ def test_two_clones_see_the_same_runs_and_one_serves_the_model_of_the_other(
 
     monkeypatch.chdir(tmp_path / "second")
     monkeypatch.setenv("DVC_ROOT", os.getcwd())
-    with tracking.continue_run(True, "abc") as seen:
+    with runs.continue_run(True, "abc") as seen:
         found = mlflow.get_run(str(seen.run_id))
     assert seen.run_id == run.run_id
     assert found.data.metrics["test.mae"] == 5.0

@@ -21,7 +21,7 @@ from faceage.core import params, shards, tables
 from faceage.core.script import UserError
 from faceage.networks import saved_model, streaming
 from faceage.networks.streaming import BUFFER
-from faceage.tracking import Run
+from faceage.tracking.run import Run
 from faceage.training.checkpoints import Checkpoint
 from faceage.training.dataset import FaceDataset
 from faceage.training.loop import Fitted, Trainer
@@ -89,7 +89,7 @@ def fit(
     name: str, monkeypatch: pytest.MonkeyPatch, kill: int | None = None
 ) -> tuple[Fitted | None, list[list[int]]]:
     settings = params.load(params.TrainParams)
-    read = train.read_faces(settings, Run(None))
+    read = train.read_faces(settings, Run())
     trainer = new_trainer(settings, read.train)
     taken = Taken(trainer, monkeypatch, kill)
     try:

@@ -16,10 +16,10 @@ from optuna.trial import TrialState
 from test_pipeline import call, commit
 
 import sweep as script
-from faceage import tracking
 from faceage.core.params import Params, load
 from faceage.core.script import UserError
 from faceage.experiments import queue, search_space, sweeps, trial_process
+from faceage.tracking import mlflow_runs, runs
 
 SPACE = {"recipe": None, "parameters": {"train.lr": [0.01, 0.9], "train.batch_size": [16, 32]}}
 
@@ -106,10 +106,10 @@ def test_it_stops_what_is_hopeless_and_judges_the_best(repository, monkeypatch, 
 
 
 def test_the_study_and_the_runs_share_a_database(repository):
-    with tracking.open_run(True, "abc") as run:
+    with runs.open_run(True, "abc") as run:
         run.log_metrics({"mae": 1.0})
     mlflow.set_tracking_uri(f"sqlite:///{repository}/mlflow.db")
-    assert len(mlflow.search_runs(experiment_names=[tracking.EXPERIMENT])) == 1
+    assert len(mlflow.search_runs(experiment_names=[mlflow_runs.EXPERIMENT])) == 1
     assert len(study(repository).trials) == 4
 
 

@@ -17,12 +17,12 @@ from local_server import running, write_model
 
 import ingest
 import serve
-from faceage import tracking
 from faceage.core import params, script, sealed, secrets, tables
 from faceage.core.script import UserError
 from faceage.inference.onnx_predictor import OnnxPredictor
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import saved_model
+from faceage.tracking import runs
 from faceage.training.checkpoints import Checkpoint
 
 TOKEN = "a token of more than 16 characters".replace(" ", "-")
@@ -248,7 +248,7 @@ def test_a_message_has_no_password(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
 
     def main() -> None:
-        with tracking.open_run(True, "abc"):
+        with runs.open_run(True, "abc"):
             pass
 
     with pytest.raises(SystemExit) as end:
@@ -275,7 +275,7 @@ def test_no_planted_secret_reaches_mlflow(workspace, monkeypatch):
         subprocess.run(["git", *command], check=True)
     (workspace / "reports").mkdir()
     (workspace / "reports/metrics.json").write_text("{}")
-    with tracking.open_run(True, "abc") as run:
+    with runs.open_run(True, "abc") as run:
         run.log_params(params.load(params.TrainParams).model_dump())
         run.log_file("reports", "reports")
     logged = [workspace / "mlflow.db", *(workspace / "mlartifacts").rglob("*")]

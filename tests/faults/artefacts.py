@@ -22,7 +22,6 @@ from conftest import edit_params, photo
 
 import ingest
 import summary
-from faceage import tracking
 from faceage.core import hashing, tables
 from faceage.core.script import UserError
 from faceage.inference import onnx_export
@@ -30,6 +29,7 @@ from faceage.inference.onnx_predictor import OnnxPredictor
 from faceage.inference.torch_predictor import TorchPredictor
 from faceage.networks import saved_model
 from faceage.reporting import results
+from faceage.tracking import runs
 from faceage.training.checkpoints import Checkpoint
 
 Read = Callable[[], str]
@@ -239,7 +239,7 @@ def _database() -> list[Path]:
 
 def _read_database() -> str:
     """A stage logs to it: no result of a stage is read from it."""
-    with tracking.continue_run(True, "0123") as run:
+    with runs.continue_run(True, "0123") as run:
         run.log_metrics({"mae": 1.0})
     return "logged"
 

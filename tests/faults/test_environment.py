@@ -23,9 +23,9 @@ import yaml
 from conftest import ROOT, Edit, edit_params
 from killing import ELSEWHERE, STAGES, draw
 
-from faceage import tracking
 from faceage.core import hashing
 from faceage.core.dotted import filled
+from faceage.tracking import mlflow_runs
 
 SMALL = {
     "sample.faces": 60,
@@ -183,7 +183,7 @@ def write_database(root: Path) -> None:
     """Without a run: its hundred tables would be most of the calls of the stage that came first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(root))
-        tracking.database()
+        mlflow_runs.database()
 
 
 def as_written(stage: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,7 +12,7 @@ import tiny_pipeline
 from mlflow_servers import mlflow_server
 from test_pipeline import call
 
-from faceage import tracking
+from faceage.tracking import mlflow_runs, runs
 
 CLEAR = ("it is being blocked by", "Most likely another DVC process is running")
 POINTS = 60  # epochs that are logged while the page is read
@@ -40,7 +40,7 @@ def test_two_dvc_repro_in_one_tree(tmp_path, monkeypatch):
 def test_the_page_of_mlflow_is_open_while_a_training_writes(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    with tracking.open_run(True, "abc"):
+    with runs.open_run(True, "abc"):
         pass  # the database is there
     store = f"sqlite:///{tmp_path}/mlflow.db"
     over = threading.Event()
@@ -49,7 +49,7 @@ def test_the_page_of_mlflow_is_open_while_a_training_writes(tmp_path, monkeypatc
     def look(uri: str) -> None:
         client = mlflow.MlflowClient(uri)
         while not over.is_set():
-            known = client.get_experiment_by_name(tracking.EXPERIMENT)
+            known = client.get_experiment_by_name(mlflow_runs.EXPERIMENT)
             for run in client.search_runs([known.experiment_id] if known else []):
                 client.get_metric_history(run.info.run_id, "val_mae")
             looks["read"] += 1
@@ -58,7 +58,7 @@ def test_the_page_of_mlflow_is_open_while_a_training_writes(tmp_path, monkeypatc
         page = threading.Thread(target=look, args=(uri,))
         page.start()
         try:
-            with tracking.open_run(True, "abc", system_metrics=True) as run:
+            with runs.open_run(True, "abc", system_metrics=True) as run:
                 for epoch in range(1, POINTS + 1):
                     run.log_metrics({"val_mae": 1.0 / epoch}, step=epoch)
         finally:

@@ -15,13 +15,13 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError
 
-from faceage import tracking
 from faceage.core import repository
 from faceage.core.dotted import flatten
 from faceage.core.faults import first_in_words
 from faceage.core.script import UserError
 from faceage.core.settings import Params, Section
 from faceage.experiments import overrides, recipes
+from faceage.tracking import mlflow_runs
 
 FOLDER = Path("protocols")
 METRICS = ("mae", "rmse", "cs5", "cs10")
@@ -205,7 +205,7 @@ def _row(fold: Fold, commit: str) -> dict[str, Any]:
         "seed": fold.seed,
         "n": test["n"],
         **{metric: test[metric] for metric in METRICS},
-        "minutes": tracking.minutes_of_training(fold.name),
+        "minutes": mlflow_runs.minutes_of_training(fold.name),
         "commit": repository.git("rev-parse", "--short", f"{commit}^"),
     }
 

@@ -15,12 +15,12 @@ from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from faceage import tracking
 from faceage.core import repository
 from faceage.core.script import UserError
 from faceage.core.settings import Params
 from faceage.experiments import overrides, queue, trial_process
 from faceage.experiments.search_space import Space
+from faceage.tracking import mlflow_runs
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -69,7 +69,7 @@ def begin(name: str, space: Space, given: dict[str, str], seed: int) -> Sweep:
     """
     # MLflow's tables are there first, and the version that the database is marked with is theirs:
     # Optuna would take it for one of its own.
-    storage = RDBStorage(tracking.database(), skip_compatibility_check=True)
+    storage = RDBStorage(mlflow_runs.database(), skip_compatibility_check=True)
     study = optuna.create_study(
         storage=storage,
         study_name=name,

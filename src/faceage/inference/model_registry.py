@@ -6,6 +6,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import ModelInfo
@@ -13,7 +14,7 @@ from mlflow.models.model import ModelInfo
 from faceage.core import tables
 from faceage.evaluation.comparison import BETTER, Difference, compare
 from faceage.inference import pyfunc
-from faceage.tracking import Run
+from faceage.tracking.run import Run
 
 NAME, ALIAS = "faceage", "champion"
 PREDICTIONS = tables.PREDICTIONS  # the same path among the artifacts of a run
@@ -37,7 +38,7 @@ def log(run: Run, folder: Path, predictions: Path, epoch: int) -> ModelInfo | No
     run.log_file(predictions, PREDICTIONS.parent.name)
     return mlflow.pyfunc.log_model(
         name="model",
-        model_id=run.begin_model(),
+        model_id=begin_model(run.run_id),
         step=epoch,
         python_model=pyfunc.__file__,
         artifacts={"model": str(folder)},
@@ -46,6 +47,31 @@ def log(run: Run, folder: Path, predictions: Path, epoch: int) -> ModelInfo | No
         input_example=pd.DataFrame({"image": [pyfunc.EXAMPLE]}),
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
     )
+
+
+def begin_model(run_id: str) -> str:
+    """Name a model of the run, with what was measured of it on the data set `testing`; its id.
+
+    MLflow keeps what a metric was measured on with models, not with runs.
+    """
+    client, run = MlflowClient(), mlflow.get_run(run_id)
+    for half in _unfinished_models(run):
+        client.delete_logged_model(half)
+    model = mlflow.initialize_logged_model("model", run.info.run_id, params=run.data.params)
+    inputs = run.inputs.dataset_inputs if run.inputs else []
+    tested = [each.dataset for each in inputs if "testing" in {tag.value for tag in each.tags}]
+    of = {"dataset_name": tested[-1].name, "dataset_digest": tested[-1].digest} if tested else {}
+    last = [
+        client.get_metric_history(run.info.run_id, key)[-1]
+        for key in run.data.metrics
+        if key.startswith("test.")
+    ]
+    metrics = [
+        Metric(each.key, each.value, each.timestamp, each.step, model.model_id, **of)
+        for each in last
+    ]
+    client.log_batch(run.info.run_id, metrics=metrics)
+    return str(model.model_id)
 
 
 def promote(
@@ -71,6 +97,17 @@ def promote(
         return f"not promoted: {against}"
     number = _register(client, model)
     return f"registered as {NAME} version {number}, the new {ALIAS} after {against}"
+
+
+def _unfinished_models(run: mlflow.entities.Run) -> list[str]:
+    """Models of a run whose logging was killed."""
+    models = mlflow.search_logged_models(
+        experiment_ids=[run.info.experiment_id],
+        filter_string=f"source_run_id = '{run.info.run_id}'",
+        output_format="list",
+    )
+    pending = mlflow.entities.LoggedModelStatus.PENDING
+    return [model.model_id for model in models if model.status == pending]
 
 
 def _champion(client: MlflowClient) -> ModelVersion | None:
