@@ -70,7 +70,7 @@ def test_a_face_is_changed_alike_in_whichever_process_it_is(transform):
 
     def changed(part=None):
         generator = torch.Generator().manual_seed(0)
-        own = images if part is None else images[part.rows]
+        own = (images if part is None else images[part.rows]).clone()
         return augment(own, make_transforms([transform] * 2), generator, part), generator
 
     whole, after = changed()

@@ -29,7 +29,8 @@ def random_images(count=4):
 def augmented(*transforms, images=None):
     generator = torch.Generator().manual_seed(0)
     images = random_images() if images is None else images
-    return augment(images, make_transforms(transforms), generator)
+    own = images.clone(memory_format=torch.contiguous_format)  # it may be written into
+    return augment(own, make_transforms(transforms), generator)
 
 
 def test_every_transform_is_among_those_tried_here():

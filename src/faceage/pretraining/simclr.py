@@ -131,7 +131,7 @@ class Pretrainer:
     def step(self, rows: Tensor, generator: Generator) -> float:
         """Learn from two views of each face of a batch; return the loss."""
         images = to_input(self.pixels, self.architecture.img_size, self.device, rows)
-        views = torch.cat([augment(images, self.transforms, generator) for _ in range(2)])
+        views = torch.cat([augment(images.clone(), self.transforms, generator) for _ in range(2)])
         inputs = normalise(views, self.architecture.mean, self.architecture.std)
         with devices.training_arithmetic(self.dtype, self.device):
             projected = self.network(inputs)

@@ -60,7 +60,10 @@ class Chances:
 
 
 class Transform(Section):
-    """A random change: float (n, 3, size, size) in 0..1 to the same."""
+    """A random change: float (n, 3, size, size) in 0..1 to the same.
+
+    It may write into what it is given: on a CPU new memory costs more than most changes do.
+    """
 
     @abstractmethod
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
@@ -73,7 +76,8 @@ class Flip(Transform):
     p: Probability = Field(description="probability for each image")
 
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
-        return torch.where(_choose(images, self.p, chances), images.flip(-1), images)
+        rows = _rows(images, self.p, chances)
+        return images.index_copy_(0, rows, images[rows].flip(-1))
 
 
 class Affine(Transform):
@@ -104,10 +108,10 @@ class Affine(Transform):
         moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         if not self.fill:
             return moved
-        filled = _choose(images, self.fill, chances)
-        grey = _each(chances.share(), images)
-        beyond = grid.abs().amax(dim=-1)[:, None] > 1
-        return torch.where(filled & beyond, grey, moved)
+        rows = _rows(images, self.fill, chances)
+        grey = _each(chances.share()[rows.cpu()], images)
+        beyond = grid[rows].abs().amax(dim=-1)[:, None] > 1
+        return moved.index_copy_(0, rows, torch.where(beyond, grey, moved[rows]))
 
 
 class Jitter(Transform):
@@ -121,9 +125,10 @@ class Jitter(Transform):
         strengths = torch.tensor([[self.brightness], [self.contrast], [self.saturation]])
         factors = 1 + strengths * torch.stack([chances.either_way() for _ in range(3)])
         brightness, contrast, saturation = factors.to(images.device)[..., None, None, None]
-        images = images * brightness
-        images = torch.lerp(_luma(images).mean(dim=(2, 3), keepdim=True), images, contrast)
-        return torch.lerp(_luma(images), images, saturation).clamp(0, 1)
+        images.mul_(brightness)
+        mean = _luma(images).mean(dim=(2, 3), keepdim=True)
+        torch.lerp(mean, images, contrast, out=images)
+        return torch.lerp(_luma(images), images, saturation, out=images).clamp_(0, 1)
 
 
 class Erase(Transform):
@@ -143,8 +148,10 @@ class Erase(Transform):
             begin, end = start[axis, :, None], (start + size)[axis, :, None]
             return (place >= begin) & (place < end)
 
-        box = covered(height, 0)[:, :, None] & covered(width, 1)[:, None, :] & chosen[:, None, None]
-        return images.masked_fill(box[:, None].to(images.device), 0.5)
+        rows = chosen.nonzero()[:, 0].to(images.device)
+        box = (covered(height, 0)[:, :, None] & covered(width, 1)[:, None, :])[:, None]
+        erased = images[rows].masked_fill_(box[chosen].to(images.device), 0.5)
+        return images.index_copy_(0, rows, erased)
 
 
 class Exposure(Transform):
@@ -156,8 +163,9 @@ class Exposure(Transform):
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """What gets brighter than white is white."""
         gain = 2 ** (self.stops * chances.either_way())
-        exposed = (images * _each(gain, images)).clamp(0, 1)
-        return torch.where(_choose(images, self.p, chances), exposed, images)
+        rows = _rows(images, self.p, chances)
+        exposed = (images[rows] * _each(gain[rows.cpu()], images)).clamp_(0, 1)
+        return images.index_copy_(0, rows, exposed)
 
 
 class Gamma(Transform):
@@ -170,7 +178,7 @@ class Gamma(Transform):
         """Lifts or deepens the shadows."""
         power = self.gamma ** chances.either_way()
         rows = _rows(images, self.p, chances)
-        return images.index_copy(0, rows, images[rows] ** _each(power[rows.cpu()], images))
+        return images.index_copy_(0, rows, images[rows] ** _each(power[rows.cpu()], images))
 
 
 class Grayscale(Transform):
@@ -179,7 +187,8 @@ class Grayscale(Transform):
     p: Probability = Field(description="probability for each image")
 
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
-        return torch.where(_choose(images, self.p, chances), _luma(images), images)
+        rows = _rows(images, self.p, chances)
+        return images.index_copy_(0, rows, _luma(images[rows]).expand(-1, 3, -1, -1))
 
 
 class GaussianBlur(Transform):
@@ -203,7 +212,7 @@ class GaussianBlur(Transform):
         channels = F.pad(images[rows].flatten(0, 1)[None], [reach] * 4, mode="reflect")
         blurred = F.conv2d(channels, kernel, groups=len(kernel))
         blurred = F.conv2d(blurred, kernel.mT, groups=len(kernel))
-        return images.index_copy(0, rows, blurred[0].unflatten(0, (-1, 3)))
+        return images.index_copy_(0, rows, blurred[0].unflatten(0, (-1, 3)))
 
 
 class Downscale(Transform):
@@ -216,7 +225,6 @@ class Downscale(Transform):
         side = images.shape[-1]
         factor = 1 + (self.factor - 1) * chances.share()
         rows = _rows(images, self.p, chances)
-        images = images.clone()
         for row in rows.tolist():
             size = (max(1, round(side / float(factor[row]))),) * 2
             small = F.interpolate(images[row, None], size, mode="bilinear", antialias=True)
@@ -235,7 +243,7 @@ class GaussianNoise(Transform):
         sd = self.sd * chances.share()
         rows, noise = chances.normal_of_chosen(self.p, images.shape[1:])
         noise = _each(sd[rows], images) * noise.to(images.device)
-        return images.index_add(0, rows.to(images.device), noise).clamp(0, 1)
+        return images.index_add_(0, rows.to(images.device), noise).clamp_(0, 1)
 
 
 class Jpeg(Transform):
@@ -248,7 +256,6 @@ class Jpeg(Transform):
         """Written and read again on the CPU."""
         quality = chances.whole_number(self.quality, 100)
         rows = _rows(images, self.p, chances)
-        images = images.clone()
         for row in rows.tolist():
             pixels = (images[row] * 255).round().to("cpu", torch.uint8).permute(1, 2, 0)
             file = io.BytesIO()
@@ -299,7 +306,7 @@ def augment(
     generator: Generator,
     part: Part | None = None,
 ) -> Tensor:
-    """Apply the transforms one after the other: float (n, 3, size, size) in 0..1.
+    """Apply the transforms one after the other, in place where they can: float (n, 3, size, size).
 
     Parameters
     ----------
@@ -314,11 +321,6 @@ def augment(
 def _rows(images: Tensor, probability: float, chances: Chances) -> Tensor:
     """Numbers of the images that chance picks."""
     return (chances.share() < probability).nonzero()[:, 0].to(images.device)
-
-
-def _choose(images: Tensor, probability: float, chances: Chances) -> Tensor:
-    """Whether chance picks each image, in a form that broadcasts with them."""
-    return _each(chances.share() < probability, images)
 
 
 def _each(values: Tensor, images: Tensor) -> Tensor:
