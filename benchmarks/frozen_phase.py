@@ -54,7 +54,7 @@ def main() -> None:
     target = targets.fit(faces.labels, params.target, params.groupings)
     boundaries = params.groupings["age_group"].boundaries
     architecture = age_network.resolve("tf_efficientnet_lite0", settings, params.target, 1)
-    phase = Phase(layers="head", epochs=EPOCHS, lr=0.001, augment=None)
+    phase = Phase(layers="head", epochs=EPOCHS, lr=0.001, img_size=None, augment=None)
 
     def prepared() -> Trainer:
         torch.manual_seed(0)

@@ -104,7 +104,7 @@ def best(
         update={
             "img_size": IMG_SIZE,
             "phases": [
-                Phase(layers=layers, epochs=epochs, lr=lr, augment=None)
+                Phase(layers=layers, epochs=epochs, lr=lr, img_size=None, augment=None)
                 for layers, epochs, lr in phases
             ],
         }

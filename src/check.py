@@ -27,6 +27,7 @@ from faceage.detection import detector
 from faceage.networks import age_network, targets
 from faceage.networks.targets import AUXILIARY
 from faceage.training.optimizers import make_optimizer, make_scheduler
+from faceage.training.phases import check_sizes
 from faceage.training.transforms import make_transforms
 
 
@@ -43,6 +44,7 @@ def main() -> None:
         make_transforms(phase.augment or [], f"train.phases.{number}.augment")
     outputs = 1 + AUXILIARY if params.target.gender or params.target.race else 1
     architecture = age_network.resolve(params.model, params.train, params.target, outputs)
+    check_sizes(params.train.phases, architecture)
     network = age_network.build(architecture, params.weights)
     optimizer = make_optimizer(network, params.train, params.train.lr)
     make_scheduler(optimizer, params.train, epochs=1, steps=1)

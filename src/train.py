@@ -36,6 +36,7 @@ from faceage.training import reading
 from faceage.training.checkpoints import Checkpoint, fingerprint, held
 from faceage.training.launch import launched
 from faceage.training.loop import Epoch, Fitted, Trainer, check_monitor
+from faceage.training.phases import check_sizes
 from faceage.training.processes import Processes
 from faceage.training.reading import Read
 
@@ -69,6 +70,7 @@ def main(processes: Processes | None = None) -> None:
         target = targets.fit(train.labels, params.target, params.groupings)
         boundaries = params.groupings["age_group"].boundaries
         architecture = age_network.resolve(params.model, settings, params.target, target.outputs)
+        check_sizes(settings.phases, architecture)
         resolved = architecture.as_dict() | {"device": str(device)}
         tracked.log_params(params.model_dump() | {"resolved": resolved})
         # A tag, for a run that goes on may do so with another number.

@@ -102,7 +102,11 @@ def test_no_key_has_a_default_and_those_in_lists_are_described_too():
         ({"groupings": {}}, "must have one called age_group"),
         ({"evaluate.coverage": 90}, "evaluate.coverage is 90"),
         (
-            {"train.phases": [{"layers": "al", "epochs": 1, "lr": 1, "augment": None}]},
+            {
+                "train.phases": [
+                    {"layers": "al", "epochs": 1, "lr": 1, "img_size": None, "augment": None}
+                ]
+            },
             "it should be 'all' or 'head'",
         ),
         ({"train.phases": []}, "train.phases is []"),
@@ -159,7 +163,7 @@ def test_faults_are_named(workspace, edits, message):
         (
             {
                 "train.phases": [
-                    dict.fromkeys(("epochs", "lr"))
+                    dict.fromkeys(("epochs", "lr", "img_size"))
                     | {"layers": "all", "augment": [{"name": "flip"}]}
                 ]
             },

@@ -7,13 +7,15 @@ from timm.utils import ModelEmaV3
 
 from faceage.core.script import UserError
 from faceage.core.settings import Phase
+from faceage.networks import age_network
 from faceage.training import phases
 from faceage.training.optimizers import make_optimizer, make_scheduler
+from faceage.training.phases import check_sizes
 from faceage.training.whole_batch import whole
 
 
-def phase(layers, epochs=None, lr=None, augment=None):
-    return Phase(layers=layers, epochs=epochs, lr=lr, augment=augment)
+def phase(layers, epochs=None, lr=None, img_size=None, augment=None):
+    return Phase(layers=layers, epochs=epochs, lr=lr, img_size=img_size, augment=augment)
 
 
 def changed_by_an_epoch(workspace, layers):
@@ -44,6 +46,42 @@ def test_a_phase_may_have_an_augmentation_of_its_own(workspace):
 
     assert colourless(None)
     assert not colourless([])
+
+
+def test_a_phase_may_have_smaller_images_and_the_next_has_the_model_s(workspace, monkeypatch):
+    settings = small_settings(workspace, img_size=48)
+    trainer, seen = new_trainer(settings, some_faces(8)), []
+    own = trainer.network.architecture.img_size
+    forward = type(trainer.network.backbone).forward
+
+    def watched(backbone, images):
+        seen.append(images.shape[-1])
+        return forward(backbone, images)
+
+    monkeypatch.setattr(type(trainer.network.backbone), "forward", watched)
+    for layers in ("all", "head"):
+        for img_size in (32, None):
+            seen.clear()
+            trainer.start_phase(phase(layers, img_size=img_size))
+            trainer.train_epoch(1, 1)
+            trainer.validate()
+            assert set(seen) == {img_size or own}
+    assert trainer.network.architecture.img_size == own > 32
+
+
+@pytest.mark.parametrize(
+    ("model", "img_size", "message"),
+    [
+        ("test_resnet", 65, "params.yaml: train.phases.1.img_size is 65, and faces are kept at"),
+        ("test_vit", 32, "test_vit is built for one size, here 64: set it to null"),
+    ],
+)
+def test_images_of_a_phase_that_cannot_be_had(workspace, model, img_size, message):
+    params = small_settings(workspace, img_size=64)
+    architecture = age_network.resolve(model, params.train, params.target, 1)
+    check_sizes([phase("all")], architecture)
+    with pytest.raises(UserError, match=message):
+        check_sizes([phase("all"), phase("all", img_size=img_size)], architecture)
 
 
 def test_only_the_head_learns(workspace):
@@ -104,8 +142,8 @@ def test_phases_follow_each_other_with_their_rates(workspace):
         workspace,
         epochs=2,
         phases=[
-            {"layers": "head", "epochs": 3, "lr": 0.01, "augment": None},
-            {"layers": "all", "epochs": None, "lr": 0.001, "augment": None},
+            {"layers": "head", "epochs": 3, "lr": 0.01, "img_size": None, "augment": None},
+            {"layers": "all", "epochs": None, "lr": 0.001, "img_size": None, "augment": None},
         ],
         scheduler={"name": "ConstantLR", "args": {"factor": 1.0}},
     )

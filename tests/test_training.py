@@ -113,9 +113,9 @@ PLAIN: dict[str, object] = {"epochs": 4}
 INVOLVED: dict[str, object] = {
     "epochs": 2,
     "phases": [
-        {"layers": 3, "epochs": None, "lr": None, "augment": None},
-        {"layers": "head", "epochs": 2, "lr": 0.01, "augment": None},
-        {"layers": "all", "epochs": 1, "lr": None, "augment": None},
+        {"layers": 3, "epochs": None, "lr": None, "img_size": None, "augment": None},
+        {"layers": "head", "epochs": 2, "lr": 0.01, "img_size": None, "augment": None},
+        {"layers": "all", "epochs": 1, "lr": None, "img_size": None, "augment": None},
     ],
     "scheduler": {"name": "ReduceLROnPlateau", "args": {"patience": 0, "factor": 0.5}},
     "mixup": 0.4,

@@ -196,6 +196,9 @@ class Phase(Section):
     )
     epochs: int | None = Field(ge=1, description="passes, at most; null: train.epochs")
     lr: float | None = Field(gt=0, description="highest learning rate; null: train.lr")
+    img_size: int | None = Field(
+        ge=32, description="side of the network's input meanwhile, in pixels; null: train.img_size"
+    )
     augment: list[dict[str, Any]] | None = Field(description="null: train.augment")
 
 
@@ -248,10 +251,11 @@ class Train(Section):
         min_length=1,
         description="One after the other: which layers learn (all, head, or a number: so many of"
         " the last layers of the backbone with the head), for how long, how fast and from images"
-        " changed in which way; null: train.epochs, train.lr, train.augment. Each starts from the"
-        " best averaged weights of the one before, and the best of the last are the model's. Where"
-        " only the head learns, images are not augmented: their features are computed once. Batch"
-        " norms keep their statistics, unless all layers learn",
+        " of which size, changed in which way; null: train.epochs, train.lr, train.img_size, which"
+        " is the largest, train.augment. Each starts from the best averaged weights of the one"
+        " before, and the best of the last are the model's. Where only the head learns, images are"
+        " not augmented: their features are computed once. Batch norms keep their statistics,"
+        " unless all layers learn",
     )
     members: int = Field(
         ge=1,

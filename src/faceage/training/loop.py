@@ -7,7 +7,7 @@ weights, the best of them kept, a checkpoint.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -105,6 +105,7 @@ class Trainer:
         self.train, self.val = train, val
         self.encoded, self.val_encoded = target.encode(train.labels), target.encode(val.labels)
         self.boundaries = torch.tensor(boundaries, dtype=torch.float32)
+        self.architecture = network.architecture  # of the model; that of a phase may be smaller
         self.device = next(network.parameters()).device
         self.dtype = devices.arithmetic(settings.precision, self.device)
         self.weights = weighting.of_faces(train, target, settings)
@@ -183,7 +184,8 @@ class Trainer:
             self.network.load_state_dict(state["network"])
         elif self.best_weights:
             self.network.load_state_dict(self.best_weights)
-        settings = self.settings
+        settings, own = self.settings, self.architecture
+        self.network.architecture = replace(own, img_size=phase.img_size or own.img_size)
         self.module = freeze(self.network, phase)
         chosen = settings.augment if phase.augment is None else phase.augment
         self.transforms = make_transforms(chosen)

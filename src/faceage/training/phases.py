@@ -1,9 +1,31 @@
-"""Which layers of a network learn in a phase of the training, and which stay as they are."""
+"""What a phase of the training is: the layers that learn, the size of the images."""
+
+from collections.abc import Sequence
 
 from torch import nn
 
+from faceage.core.script import UserError
 from faceage.core.settings import Phase
-from faceage.networks.age_network import AgeNetwork
+from faceage.networks import backbones
+from faceage.networks.age_network import AgeNetwork, Architecture
+
+
+def check_sizes(phases: Sequence[Phase], architecture: Architecture) -> None:
+    """Raise a `UserError` where a phase has images that are not there, or that do not fit."""
+    largest = architecture.img_size
+    fixed = backbones.registered_config(architecture.model).fixed_input_size
+    for number, phase in enumerate(phases):
+        key, size = f"train.phases.{number}.img_size", phase.img_size or largest
+        if size > largest:
+            raise UserError(
+                f"params.yaml: {key} is {size}, and faces are kept at train.img_size, {largest}:"
+                " raise that, which is the model's own, or lower this"
+            )
+        if fixed and size != largest:
+            raise UserError(
+                f"params.yaml: {key} is {size}, and {architecture.model} is built for one size,"
+                f" here {largest}: set it to null"
+            )
 
 
 def freeze(network: AgeNetwork, phase: Phase) -> nn.Module:
