@@ -6,7 +6,11 @@ import subprocess
 import sys
 from functools import partial
 
+from speed_steps import Steps
 from speed_work import ROOT, ROUNDS, Found, Work, last_line, timed
+
+from faceage.core.params import TrainParams, load
+from faceage.networks import saved_model
 
 STEPS = 20  # of an epoch, after which the memory grows no more
 
@@ -54,10 +58,15 @@ def silent(*command: str) -> None:
 
 
 def evaluation(work: Work) -> Found:
-    """Seconds of `evaluate` with the model of pretrained/, of its forward passes, of robustness."""
-    models = work.folder / "models"
-    shutil.rmtree(models, ignore_errors=True)
-    shutil.copytree(ROOT / "pretrained", models)
+    """Seconds of `evaluate`, of its forward passes, of robustness, of the recipe's network.
+
+    That is as a training finds it: how well it does changes nothing of the time.
+    """
+    steps = Steps(work)
+    params = load(TrainParams)
+    about = {"synthetic": False, "fingerprint": "untrained", "training": params.model_dump()}
+    weights = [steps.trainer.network.state_dict()]
+    saved_model.save(weights, steps.architecture, steps.trainer.target, about)
     found = last_line(work.run("benchmarks/timed_evaluate.py"))
     without = found["all"] - found["robustness"]
     return found | {"without_robustness": without / found["passes"]}
