@@ -171,7 +171,7 @@ def test_a_phase_starts_from_the_best_averaged_weights(workspace):
     trainer = new_trainer(settings, some_faces(16))
     fitted = trainer.fit(Checkpoint("first"), "run", lambda epoch, speed: None)
     last = trainer.network.state_dict()["head.last.weight"].clone()
-    trainer.start_phase(Phase(layers=3, epochs=1, lr=None, augment=None))
+    trainer.start_phase(Phase(layers=3, epochs=1, lr=None, img_size=None, augment=None))
     started = trainer.network.state_dict()
     assert not torch.equal(started["head.last.weight"], last)
     assert all(torch.equal(started[key], fitted.weights[key]) for key in started)
