@@ -58,6 +58,7 @@ def configure(name: str, laid_out: Path) -> None:
     params = recipes.merged(yaml.safe_load(Path("params.yaml").read_text()), recipe)
     for phase in params["train"]["phases"]:
         phase["epochs"] = 1
+        phase["img_size"] = phase["img_size"] and IMG_SIZE // 2
     Path("params.yaml").write_text(yaml.safe_dump(params))
     layout = params["data"]["layout"]
     source = "utkface" if layout == "auto" else f"{layout}.tar"
