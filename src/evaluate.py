@@ -9,7 +9,6 @@ Writes reports/metrics.json (the headline), reports/predictions.csv, reports/tab
 """
 
 from faceage.core.command_line import no_options
-from faceage.tracking import runs
 
 if __name__ == "__main__":
     no_options(__doc__)
@@ -39,6 +38,7 @@ from faceage.evaluation.acquisition import Acquired
 from faceage.evaluation.assessment import Evaluation
 from faceage.networks import devices, faces, saved_model
 from faceage.networks.forward import predict
+from faceage.tracking import runs
 
 
 def main() -> None:

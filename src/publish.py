@@ -8,7 +8,6 @@ Writes data/published.txt: what came of it; to MLflow the model as a `pyfunc`, a
 """
 
 from faceage.core.command_line import no_options
-from faceage.tracking import runs
 
 if __name__ == "__main__":
     no_options(__doc__)
@@ -19,6 +18,7 @@ from faceage.core.params import PublishParams, load
 from faceage.core.script import UserError, run
 from faceage.inference import model_registry
 from faceage.networks import saved_model
+from faceage.tracking import runs
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ Writes reports/figures/, reports/report.html, reports/age_checks.html (a page fo
 """
 
 from faceage.core.command_line import no_options
-from faceage.tracking import runs
 
 if __name__ == "__main__":
     no_options(__doc__)
@@ -21,6 +20,7 @@ from faceage.core.params import ReportParams, TrackingParams, load
 from faceage.core.progress import bar
 from faceage.core.script import run
 from faceage.reporting import figures, gallery, page, results, themes
+from faceage.tracking import runs
 
 LISTED = 0.06  # share of the faces that reports/label_issues.csv names
 

@@ -9,8 +9,6 @@ several GPUs it starts a process for each; docs/devices.md has several machines.
 """
 
 from faceage.core.command_line import no_options
-from faceage.tracking import runs
-from faceage.tracking.run import Run
 
 if __name__ == "__main__":
     no_options(__doc__)
@@ -32,6 +30,8 @@ from faceage.core.script import require_unchanged, run
 from faceage.core.settings import Train
 from faceage.core.shards import Shards
 from faceage.networks import age_network, devices, saved_model, targets
+from faceage.tracking import runs
+from faceage.tracking.run import Run
 from faceage.training import reading
 from faceage.training.checkpoints import Checkpoint, fingerprint, held
 from faceage.training.launch import launched

@@ -139,7 +139,7 @@ class Erase(Transform):
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         """Random erasing (Zhong et al. 2017)."""
         height, width = images.shape[-2:]
-        chosen = chances.share() < self.p
+        rows = _rows(images, self.p, chances)
         size = 0.2 + 0.3 * chances.share(2)
         start = chances.share(2) * (1 - size)
 
@@ -148,9 +148,8 @@ class Erase(Transform):
             begin, end = start[axis, :, None], (start + size)[axis, :, None]
             return (place >= begin) & (place < end)
 
-        rows = chosen.nonzero()[:, 0].to(images.device)
         box = (covered(height, 0)[:, :, None] & covered(width, 1)[:, None, :])[:, None]
-        erased = images[rows].masked_fill_(box[chosen].to(images.device), 0.5)
+        erased = images[rows].masked_fill_(box[rows.cpu()].to(images.device), 0.5)
         return images.index_copy_(0, rows, erased)
 
 
