@@ -1,12 +1,14 @@
-"""Pre-train the backbone of params.yaml on the training faces, without their ages (SimCLR).
+"""Pre-train the backbone of params.yaml on the training faces, by SimCLR or from a teacher.
 
     python src/pretrain.py [--epochs 50] [--batch-size 128] [--lr 0.001] [--img-size 112] [--out F]
+    python src/pretrain.py --teacher pretrained [--epochs 10] [--batch-size 32] ...
 
-Reads  data/faces.parquet, of it the faces that train.split calls train; weights, to start from
+Reads  data/faces.parquet, of it the faces that train.split calls train, without their ages;
+       weights, to start from; the folder of a model, --teacher, which may have another backbone
 Writes data/weights/MODEL.safetensors, for `weights` in params.yaml; logs to MLflow
 What the options don't say is that of `train`: optimizer, weight_decay, scheduler, warmup_epochs,
-clip_grad, precision. Killed at any moment and started again, it goes on from the last finished
-epoch.
+clip_grad, precision, with a teacher also augment. Killed at any moment and started again, it goes
+on from the last finished epoch.
 """
 
 import argparse
@@ -23,6 +25,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--img-size", type=int, metavar="PX", help="instead of train.img_size")
     parser.add_argument(
+        "--teacher", type=Path, metavar="FOLDER", help="a model whose features are to be learned"
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="FILE", help="instead of data/weights/MODEL.safetensors"
     )
     return parser.parse_args()
@@ -31,6 +36,7 @@ def arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     arguments()  # --help and mistakes are answered before the imports below, which take seconds
 
+import sys
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -45,9 +51,11 @@ from faceage.core.params import TrackingParams, TrainParams, load
 from faceage.core.script import UserError, run
 from faceage.core.settings import Train
 from faceage.core.shards import Shards
-from faceage.networks import age_network, devices, faces
+from faceage.networks import age_network, devices, faces, saved_model
 from faceage.networks.age_network import BackboneArchitecture
-from faceage.pretraining import simclr
+from faceage.pretraining.distillation import Distillation, teacher_features
+from faceage.pretraining.pretrainer import Pretrainer, save
+from faceage.pretraining.simclr import SimCLR
 from faceage.tracking import runs
 from faceage.training.checkpoints import Checkpoint, fingerprint, held
 
@@ -55,7 +63,7 @@ FOLDER = Path("data/weights")
 
 
 def main() -> None:
-    """Decode the training faces, learn from two views of each, write the backbone's weights."""
+    """Decode the training faces, learn from changed views of them, write the backbone's weights."""
     asked = arguments()
     params = load(TrainParams)
     params = params.model_copy(update={"train": overridden(params.train, asked)})
@@ -65,15 +73,16 @@ def main() -> None:
     if out.suffix != ".safetensors":
         raise UserError(f"--out: {out} is to be a file whose name ends in .safetensors")
     table = read_table(Path(settings.split))
+    teacher = describe_teacher(asked.teacher, Path(settings.split)) if asked.teacher else {}
 
     device = devices.pick()
-    key = f"pretrain-{fingerprint('train', params)}"
+    key = "-".join(["pretrain", fingerprint("train", params), *teacher.values()])
     with (
         held(key) as run_id,
         runs.open_run(load(TrackingParams).tracking, key, run_id, system_metrics=True) as tracked,
     ):
         tracked.log_input("train", "training", table, tables.FACES)
-        about = describe(params, architecture, table)
+        about = describe(params, architecture, table) | teacher
         tracked.log_params({"pretrain": about})
         torch.manual_seed(params.seed)
         backbone, features = age_network.build_backbone(architecture, params.weights)
@@ -94,11 +103,14 @@ def main() -> None:
             )
             tracked.log_metrics({"pretrain": {"loss": loss, "seconds": seconds}}, step=epoch)
 
-        pretrainer = simclr.Pretrainer(
-            backbone.to(device), features, architecture, settings, pixels, params.seed
+        pupil = (backbone.to(device), features, architecture, settings, pixels, params.seed)
+        pretrainer: Pretrainer = (
+            Distillation(*pupil, teacher_features(asked.teacher, table))
+            if asked.teacher
+            else SimCLR(*pupil)
         )
         pretrainer.fit(Checkpoint(key), tracked.run_id, report)
-        simclr.save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
+        save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
 
 
@@ -148,6 +160,18 @@ def describe(
         Path(settings.split).name: sha256(Path(settings.split)),
         **{name: version(name) for name in ("torch", "timm", "lightly")},
     }
+
+
+def describe_teacher(folder: Path, split: Path) -> dict[str, str]:
+    """Which model teaches; says so where it learned with another split."""
+    about = saved_model.describe(folder)
+    if about.get("data", {}).get(split.name) != sha256(split):
+        print(
+            f"note: {folder} learned with another split than {split}: faces that it has learned"
+            " from may be among those of val and test",
+            file=sys.stderr,
+        )
+    return {"method": "distillation", "teacher": about["fingerprint"]}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import small_model
 import torch
 from conftest import architecture, edit_params, photo
 from safetensors import safe_open
@@ -16,8 +17,10 @@ import pretrain
 from faceage.core import images, params, tables
 from faceage.core.hashing import sha256
 from faceage.core.script import UserError
-from faceage.networks import age_network
-from faceage.pretraining import simclr
+from faceage.networks import age_network, saved_model
+from faceage.pretraining.distillation import Distillation, Teacher, standardised, teacher_features
+from faceage.pretraining.pretrainer import Pretrainer
+from faceage.pretraining.simclr import SimCLR
 from faceage.sample.sample_files import sample_files
 from faceage.training.checkpoints import Checkpoint
 
@@ -90,7 +93,7 @@ def test_faces_of_val_and_test_are_never_read(small, monkeypatch):
 def test_resume_equals_uninterrupted_bit_for_bit(small, monkeypatch):
     whole = run_pretrain(monkeypatch)
     OUT.unlink()
-    train_epoch = simclr.Pretrainer.train_epoch
+    train_epoch = Pretrainer.train_epoch
     learned = []
 
     def killed_in_the_second(self, number):
@@ -99,7 +102,7 @@ def test_resume_equals_uninterrupted_bit_for_bit(small, monkeypatch):
             raise KeyboardInterrupt
         return train_epoch(self, number)
 
-    monkeypatch.setattr(simclr.Pretrainer, "train_epoch", killed_in_the_second)
+    monkeypatch.setattr(Pretrainer, "train_epoch", killed_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         run_pretrain(monkeypatch)
     assert not OUT.exists()
@@ -125,12 +128,72 @@ def test_views_of_drawn_faces_are_known_again(workspace):
     )
     torch.manual_seed(0)
     backbone, features = age_network.build_backbone(architecture())
-    pretrainer = simclr.Pretrainer(
+    pretrainer = SimCLR(
         backbone, features, architecture(), settings, torch.from_numpy(pixels), seed=0
     )
     pretrainer.fit(Checkpoint("drawn"), None, lambda *_: None)
     by_chance = math.log(2 * 32 - 1)
     assert np.mean(pretrainer.losses[-5:]) < 0.8 * by_chance
+
+
+def test_a_teacher_is_learned_from_and_named(small, monkeypatch, capsys):
+    small_model.write(members=2, fingerprint="of the teacher")
+    alone = run_pretrain(monkeypatch)
+    taught = run_pretrain(monkeypatch, "--teacher", saved_model.FOLDER)
+    assert not same(alone, taught)
+    assert "models learned with another split than data/split.csv" in capsys.readouterr().err
+    with safe_open(OUT, "pt") as file:
+        about = file.metadata()
+    assert {"method": "distillation", "teacher": "of the teacher"}.items() <= about.items()
+
+
+def test_a_teacher_of_the_same_split_is_taken_in_silence(small, monkeypatch, capsys):
+    small_model.write()
+    split = {"data": {"split.csv": sha256(tables.SPLIT)}}
+    small_model.rewrite(saved_model.FOLDER / saved_model.ABOUT, lambda about: about | split)
+    run_pretrain(monkeypatch, "--teacher", saved_model.FOLDER)
+    assert "another split" not in capsys.readouterr().err
+
+
+def test_without_a_teacher_in_the_folder_it_says_so(small, monkeypatch):
+    with pytest.raises(UserError, match=r"there is no model at models: model\.json is missing"):
+        run_pretrain(monkeypatch, "--teacher", saved_model.FOLDER)
+
+
+def test_a_teacher_sees_a_face_and_its_mirror_image_alike(small):
+    small_model.write(members=2)
+    table = tables.read_splits()["train"]
+    seen = teacher_features(saved_model.FOLDER, table)
+    model, _ = saved_model.load()
+    one = model.first.backbone.num_features
+    assert seen.shape == (len(table), 2 * one)
+    model.eval()
+    image = torch.rand(1, 3, small_model.SIDE, small_model.SIDE)
+    teacher = Teacher(model)
+    with torch.no_grad():
+        torch.testing.assert_close(teacher(image), teacher(image.flip(-1)))
+
+
+def test_standardised_features_have_one_scale_and_constant_ones_are_left_out():
+    features = torch.tensor([[1.0, 7.0, 10.0], [3.0, 7.0, 30.0]])
+    assert standardised(features).tolist() == [[-1, -1], [1, 1]]
+
+
+def test_a_pupil_comes_to_explain_what_its_teacher_sees(workspace):
+    drawn = [next(sample_files(64, 64, 0, number))[1] for number in range(64)]
+    pixels = np.stack([images.square(images.decode(content), 32) for content in drawn])
+    brightness = torch.from_numpy(pixels).float().mean(dim=(1, 2))
+    edit_params({"train.warmup_epochs": 0, "train.augment": []})
+    settings = params.load(params.TrainParams).train.model_copy(
+        update={"epochs": 30, "batch_size": 16, "lr": 0.002}
+    )
+    torch.manual_seed(0)
+    backbone, features = age_network.build_backbone(architecture())
+    pretrainer = Distillation(
+        backbone, features, architecture(), settings, torch.from_numpy(pixels), 0, brightness
+    )
+    pretrainer.fit(Checkpoint("taught"), None, lambda *_: None)
+    assert pretrainer.losses[-1] < 0.3 * pretrainer.losses[0]
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error(small, monkeypatch):
