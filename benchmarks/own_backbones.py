@@ -1,0 +1,185 @@
+"""The published recipes with their own backbones, for which no ImageNet weights are at hand.
+
+    python benchmarks/own_backbones.py UTKFace.tar FOLDER [RUN ...]
+
+Each run of own_backbones.yaml: the backbone learns the features of pretrained/ on the training
+faces, or starts from scratch, then comes the recipe at its own image size. The model in the box has
+learned from the same training faces, and from no others. Works in FOLDER, a folder for each run,
+logs nothing to MLflow. Stop it at any moment and start it again: what is done stays, a training
+that was killed goes on from its last epoch. Writes own_backbones.json and the table of recipes.md;
+without RUN all runs are done, with names only these.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+import pandas as pd
+import torch
+import yaml
+from recipes import replaced
+
+from faceage.core.outputs import write_json
+from faceage.core.script import UserError, run
+from faceage.experiments.recipes import merged
+from faceage.networks import saved_model
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+RATE, BATCH = 0.001, 32  # of the pre-training
+SECONDS = "seconds.json"  # in a run's folder: what each of its scripts took
+
+
+def main() -> None:
+    """Ingest once, then pre-train, train and evaluate each run; write the page."""
+    runs: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "own_backbones.yaml").read_text())
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("utkface", type=Path, help="UTKFace's archive")
+    parser.add_argument("folder", type=Path, help="where to work")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="those to do (all)")
+    asked = parser.parse_args()
+    if not asked.utkface.is_file():
+        raise UserError(f"there is no file {asked.utkface}")
+    if unknown := set(asked.runs) - set(runs):
+        raise UserError(f"{HERE / 'own_backbones.yaml'} has no {', '.join(sorted(unknown))}")
+    source = {"data": {"source": str(asked.utkface.resolve()), "layout": "utkface"}}
+    data = prepared(asked.folder.resolve() / "split", source)
+    page = HERE / "own_backbones.json"
+    rows = json.loads(page.read_text()) if page.is_file() else {}
+    for name in asked.runs or runs:
+        rows[name] = measured(asked.folder.resolve() / name, runs[name], data, source)
+        write_json(page, {known: rows[known] for known in runs if known in rows})
+    text = (HERE / "recipes.md").read_text()
+    (HERE / "recipes.md").write_text(replaced(text, "own backbones", table(rows)))
+    print(table(rows))
+
+
+def prepared(folder: Path, source: dict[str, Any]) -> Path:
+    """The folder data/ with UTKFace's faces and their split."""
+    write_params(folder, {}, source)
+    if not (folder / "data/split.csv").is_file():
+        for stage in ("ingest", "split"):
+            script(folder, f"src/{stage}.py")
+    return folder / "data"
+
+
+def measured(
+    folder: Path, asked: dict[str, Any], data: Path, source: dict[str, Any]
+) -> dict[str, Any]:
+    """Pre-train, train, evaluate; the row of the run."""
+    recipe = yaml.safe_load((ROOT / f"recipes/{asked['recipe']}.yaml").read_text())
+    write_params(folder, {}, source)
+    (folder / "data").mkdir(exist_ok=True)
+    for name in ("faces.parquet", "split.csv"):
+        if not (folder / "data" / name).exists():
+            (folder / "data" / name).symlink_to(data / name)
+    weights = folder / f"data/weights/{recipe['model']}.safetensors"
+    if asked["pretraining"]:
+        train = {"img_size": recipe["train"]["img_size"], "precision": "auto"}
+        write_params(folder, {"model": recipe["model"], "weights": "none", "train": train}, source)
+        if not weights.is_file():
+            how = {"epochs": asked["pretraining"], "batch-size": BATCH, "lr": RATE}
+            options = [part for key, value in how.items() for part in (f"--{key}", f"{value}")]
+            script(folder, "src/pretrain.py", "--teacher", f"{ROOT / 'pretrained'}", *options)
+    start = {"weights": str(weights) if asked["pretraining"] else "none"}
+    shorter = {"train": {"precision": "auto"}, "evaluate": {"robustness_faces": 50}}
+    for dotted, value in asked["change"].items():
+        section, key = dotted.split(".")
+        shorter[section] |= {key: value}
+    write_params(folder, merged(recipe, merged(start, shorter)), source)
+    if not saved_model.is_there(folder / "models"):
+        script(folder, "src/train.py")
+    script(folder, "src/evaluate.py")
+    return row(folder, asked)
+
+
+def write_params(folder: Path, change: dict[str, Any], source: dict[str, Any]) -> None:
+    """params.yaml of a run, beside the code of this repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("src", "dvc.yaml"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for layer in (change, source, {"tracking": False}):
+        params = merged(params, layer)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def script(folder: Path, *command: str) -> None:
+    """Run a script of ours to its end; what it took is added to what it took before."""
+    environment = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
+    begun = time.perf_counter()
+    try:
+        subprocess.run([sys.executable, *command], cwd=folder, env=environment, check=True)
+    except subprocess.CalledProcessError as error:
+        raise UserError(f"{command[0]} of {folder.name} ended with {error.returncode}") from None
+    finally:
+        path = folder / SECONDS
+        taken = json.loads(path.read_text()) if path.is_file() else {}
+        taken[command[0]] = taken.get(command[0], 0.0) + time.perf_counter() - begun
+        path.write_text(json.dumps(taken))
+
+
+def row(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a run that is over."""
+    test = json.loads((folder / "reports/metrics.json").read_text())["test"]
+    scores = json.loads((folder / "reports/tables/classification.json").read_text())
+    seconds = json.loads((folder / SECONDS).read_text())
+    history = pd.read_csv(folder / "reports/history.csv")
+    about = saved_model.describe(folder / "models")
+    return {
+        "recipe": asked["recipe"],
+        "backbone": about["architecture"]["model"],
+        "img_size": about["architecture"]["img_size"],
+        "pretraining": asked["pretraining"],
+        "epochs": len(history),
+        "minutes": sum(seconds.get(f"src/{name}.py", 0) for name in ("pretrain", "train")) / 60,
+        "threads": torch.get_num_threads(),
+        **{key: test.get(key) for key in ("n", "mae", "mae_low", "mae_high", "cs5", "cs10")},
+        "accuracy": {score["grouping"]: score["accuracy"] for score in scores},
+        "val_mae": None if history["val_mae"].isna().all() else history["val_mae"].min(),
+        "wanted": asked["wanted"],
+    }
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The runs in Markdown, the stand-in's error beside each."""
+    stand_ins = json.loads((HERE / "recipes.json").read_text())
+    head = [
+        "| recipe | backbone | px | starts from | epochs | minutes, threads | MAE, years |"
+        " within 5 | within 10 | 4 groups | 3 groups | stand-in's MAE | wanted |",
+        "|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    return "\n".join([*head, *(_cells(row, stand_ins[row["recipe"]]) for row in rows.values())])
+
+
+def _cells(row: dict[str, Any], stand_in: dict[str, Any]) -> str:
+    start = f"features of the box, {row['pretraining']} epochs" if row["pretraining"] else "scratch"
+    mae = f"{row['mae']:.2f} ({row['mae_low']:.2f} to {row['mae_high']:.2f})" if row["mae"] else ""
+    shares = [
+        *(row[key] for key in ("cs5", "cs10")),
+        *(row["accuracy"].get(name) for name in ("age_group", "life_stage")),
+    ]
+    cells = [
+        f"`{row['recipe']}`",
+        *(str(row[key]) for key in ("backbone", "img_size")),
+        start,
+        str(row["epochs"]),
+        f"{row['minutes']:.0f}, {row['threads']}",
+        mae,
+        *(f"{share:.1%}" if share else "" for share in shares),
+        f"{stand_in['mae']:.2f}" if stand_in["mae"] else "",
+        row["wanted"],
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    run(main)
