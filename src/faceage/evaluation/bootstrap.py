@@ -60,5 +60,5 @@ class Resamples:
 
 def interval(draws: pd.Series) -> tuple[float, float]:
     """Percentile interval of a metric; resamples in which it could not be had are left out."""
-    low, high = draws.quantile([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.nanquantile(draws.to_numpy(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
