@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import own_backbones
 import pytest
 import yaml
 from conftest import ROOT
@@ -102,3 +103,9 @@ def test_the_document_shows_what_was_measured(name):
     stand_in, other = row["stands_in_for"], row["same_run_as"]
     assert (f" for `{stand_in}`" in line) == bool(stand_in)
     assert (f"the run of `{other}`" in line) == bool(other)
+
+
+def test_the_page_shows_what_own_backbones_came_to():
+    rows = json.loads((ROOT / "benchmarks/own_backbones.json").read_text())
+    assert own_backbones.table(rows) in (ROOT / "benchmarks/recipes.md").read_text()
+    assert all(row["n"] > 3000 and row["mae"] > 0 for row in rows.values())

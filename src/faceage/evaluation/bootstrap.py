@@ -60,5 +60,8 @@ class Resamples:
 
 def interval(draws: pd.Series) -> tuple[float, float]:
     """Percentile interval of a metric; resamples in which it could not be had are left out."""
-    low, high = np.nanquantile(draws.to_numpy(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    had = draws.dropna().to_numpy()
+    if not len(had):
+        return np.nan, np.nan
+    low, high = np.quantile(had, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
