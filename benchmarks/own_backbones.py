@@ -89,7 +89,10 @@ def measured(
             options = [part for key, value in how.items() for part in (f"--{key}", f"{value}")]
             script(folder, "src/pretrain.py", "--teacher", f"{ROOT / 'pretrained'}", *options)
     start = {"weights": str(weights) if asked["pretraining"] else "none"}
-    shorter = {"train": {"precision": "auto"}, "evaluate": {"robustness_faces": 50}}
+    shorter: dict[str, dict[str, Any]] = {
+        "train": {"precision": "auto"},
+        "evaluate": {"robustness_faces": 50},
+    }
     for dotted, value in asked["change"].items():
         section, key = dotted.split(".")
         shorter[section] |= {key: value}
