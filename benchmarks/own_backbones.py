@@ -12,7 +12,6 @@ without RUN all runs are done, with names only these.
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -25,14 +24,13 @@ import pandas as pd
 import torch
 import yaml
 from recipes import replaced
+from speed_work import ROOT, environment, link_code, write_params
 
 from faceage.core.outputs import write_json
 from faceage.core.script import UserError, run
-from faceage.experiments.recipes import merged
 from faceage.networks import saved_model
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 RATE, BATCH = 0.001, 32  # of the pre-training
 SECONDS = "seconds.json"  # in a run's folder: what each of its scripts took
 
@@ -63,7 +61,9 @@ def main() -> None:
 
 def prepared(folder: Path, source: dict[str, Any]) -> Path:
     """The folder data/ with UTKFace's faces and their split."""
-    write_params(folder, {}, source)
+    folder.mkdir(parents=True, exist_ok=True)
+    link_code(folder)
+    write_params(folder, source, recipe=None)
     if not (folder / "data/split.csv").is_file():
         for stage in ("ingest", "split"):
             script(folder, f"src/{stage}.py")
@@ -74,53 +74,46 @@ def measured(
     folder: Path, asked: dict[str, Any], data: Path, source: dict[str, Any]
 ) -> dict[str, Any]:
     """Pre-train, train, evaluate; the row of the run."""
-    recipe = yaml.safe_load((ROOT / f"recipes/{asked['recipe']}.yaml").read_text())
-    write_params(folder, {}, source)
-    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    link_code(folder)
     for name in ("faces.parquet", "split.csv"):
         if not (folder / "data" / name).exists():
             (folder / "data" / name).symlink_to(data / name)
-    weights = folder / f"data/weights/{recipe['model']}.safetensors"
-    if asked["pretraining"]:
-        train = {"img_size": recipe["train"]["img_size"], "precision": "auto"}
-        write_params(folder, {"model": recipe["model"], "weights": "none", "train": train}, source)
-        if not weights.is_file():
-            how = {"epochs": asked["pretraining"], "batch-size": BATCH, "lr": RATE}
-            options = [part for key, value in how.items() for part in (f"--{key}", f"{value}")]
-            script(folder, "src/pretrain.py", "--teacher", f"{ROOT / 'pretrained'}", *options)
-    start = {"weights": str(weights) if asked["pretraining"] else "none"}
-    shorter: dict[str, dict[str, Any]] = {
+    weights = pretrained(folder, asked, source) if asked["pretraining"] else "none"
+    change: dict[str, Any] = {
+        "weights": weights,
         "train": {"precision": "auto"},
         "evaluate": {"robustness_faces": 50},
     }
     for dotted, value in asked["change"].items():
         section, key = dotted.split(".")
-        shorter[section] |= {key: value}
-    write_params(folder, merged(recipe, merged(start, shorter)), source)
+        change[section] |= {key: value}
+    write_params(folder, source | change, asked["recipe"])
     if not saved_model.is_there(folder / "models"):
         script(folder, "src/train.py")
     script(folder, "src/evaluate.py")
     return row(folder, asked)
 
 
-def write_params(folder: Path, change: dict[str, Any], source: dict[str, Any]) -> None:
-    """params.yaml of a run, beside the code of this repository."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("src", "dvc.yaml"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for layer in (change, source, {"tracking": False}):
-        params = merged(params, layer)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+def pretrained(folder: Path, asked: dict[str, Any], source: dict[str, Any]) -> str:
+    """The file with the weights of the recipe's backbone, which has learned from the teacher."""
+    recipe = yaml.safe_load((ROOT / f"recipes/{asked['recipe']}.yaml").read_text())
+    weights = folder / f"data/weights/{recipe['model']}.safetensors"
+    if not weights.is_file():
+        train = {"img_size": recipe["train"]["img_size"], "precision": "auto"}
+        start = {"model": recipe["model"], "weights": "none", "train": train}
+        write_params(folder, source | start, recipe=None)
+        how = {"epochs": asked["pretraining"], "batch-size": BATCH, "lr": RATE}
+        options = [part for key, value in how.items() for part in (f"--{key}", f"{value}")]
+        script(folder, "src/pretrain.py", "--teacher", str(ROOT / "pretrained"), *options)
+    return str(weights)
 
 
 def script(folder: Path, *command: str) -> None:
     """Run a script of ours to its end; what it took is added to what it took before."""
-    environment = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
     begun = time.perf_counter()
     try:
-        subprocess.run([sys.executable, *command], cwd=folder, env=environment, check=True)
+        subprocess.run([sys.executable, *command], cwd=folder, env=environment(), check=True)
     except subprocess.CalledProcessError as error:
         raise UserError(f"{command[0]} of {folder.name} ended with {error.returncode}") from None
     finally:

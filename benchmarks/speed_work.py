@@ -42,35 +42,45 @@ def prepared(utkface: Path, weights: Path) -> Iterator[Work]:
     with TemporaryDirectory() as place:
         folder = Path(place)
         write_params(folder, {"data": {"source": str(utkface)}, "weights": str(weights)})
-        for name in ("src", "dvc.yaml"):
-            (folder / name).symlink_to(ROOT / name)
+        link_code(folder)
         for stage in ("ingest", "split"):
             run(folder, f"src/{stage}.py")
         with chdir(folder):
             yield Work(folder, utkface, weights)
 
 
-def write_params(folder: Path, change: Mapping[str, Any]) -> None:
-    """params.yaml with the recipe and what is to be changed, logging nothing."""
+def link_code(folder: Path) -> None:
+    """The code of this repository, and what its stages depend on, in a folder to work in."""
+    for name in ("src", "dvc.yaml"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+
+
+def write_params(folder: Path, change: Mapping[str, Any], recipe: str | None = RECIPE) -> None:
+    """params.yaml with a recipe, or none, and what is to be changed, logging nothing."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
-    recipe = yaml.safe_load((ROOT / f"recipes/{RECIPE}.yaml").read_text())
-    for layer in (recipe, {"tracking": False}, dict(change)):
+    keys = yaml.safe_load((ROOT / f"recipes/{recipe}.yaml").read_text()) if recipe else {}
+    for layer in (keys, {"tracking": False}, dict(change)):
         params = merged(params, layer)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a Python script, which has to end well; paths are of the repository or absolute."""
-    environment = {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
     script, *arguments = command
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments],
         cwd=folder,
-        env=environment,
+        env=environment(),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def environment() -> dict[str, str]:
+    """That of this process, but for the repository that DVC runs it in."""
+    return {name: value for name, value in os.environ.items() if name != "DVC_ROOT"}
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> Found:
