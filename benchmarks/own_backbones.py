@@ -54,17 +54,17 @@ def main() -> None:
     for name in asked.runs or runs:
         rows[name] = measured(asked.folder.resolve() / name, runs[name], data, source)
         write_json(page, {known: rows[known] for known in runs if known in rows})
-    text = (HERE / "recipes.md").read_text()
-    (HERE / "recipes.md").write_text(replaced(text, "own backbones", table(rows)))
-    print(table(rows))
+    text, shown = (HERE / "recipes.md").read_text(), table(rows)
+    (HERE / "recipes.md").write_text(replaced(text, "own backbones", shown))
+    print(shown)
 
 
 def prepared(folder: Path, source: dict[str, Any]) -> Path:
     """The folder data/ with UTKFace's faces and their split."""
-    folder.mkdir(parents=True, exist_ok=True)
-    link_code(folder)
-    write_params(folder, source, recipe=None)
     if not (folder / "data/split.csv").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        link_code(folder)
+        write_params(folder, source, recipe=None)
         for stage in ("ingest", "split"):
             script(folder, f"src/{stage}.py")
     return folder / "data"

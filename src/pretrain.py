@@ -54,7 +54,7 @@ from faceage.core.shards import Shards
 from faceage.networks import age_network, devices, faces, saved_model
 from faceage.networks.age_network import BackboneArchitecture
 from faceage.pretraining.distillation import Distillation, teacher_features
-from faceage.pretraining.pretrainer import Pretrainer, save
+from faceage.pretraining.pretrainer import Objective, Pretrainer, save
 from faceage.pretraining.simclr import SimCLR
 from faceage.tracking import runs
 from faceage.training.checkpoints import Checkpoint, fingerprint, held
@@ -103,11 +103,13 @@ def main() -> None:
             )
             tracked.log_metrics({"pretrain": {"loss": loss, "seconds": seconds}}, step=epoch)
 
-        pupil = (backbone.to(device), features, architecture, settings, pixels, params.seed)
-        pretrainer: Pretrainer = (
-            Distillation(*pupil, teacher_features(asked.teacher, table))
+        objective: Objective = (
+            Distillation(features, settings.augment, teacher_features(asked.teacher, table))
             if asked.teacher
-            else SimCLR(*pupil)
+            else SimCLR(features)
+        )
+        pretrainer = Pretrainer(
+            backbone.to(device), objective, architecture, settings, pixels, params.seed
         )
         pretrainer.fit(Checkpoint(key), tracked.run_id, report)
         save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})

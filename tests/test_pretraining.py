@@ -128,8 +128,8 @@ def test_views_of_drawn_faces_are_known_again(workspace):
     )
     torch.manual_seed(0)
     backbone, features = age_network.build_backbone(architecture())
-    pretrainer = SimCLR(
-        backbone, features, architecture(), settings, torch.from_numpy(pixels), seed=0
+    pretrainer = Pretrainer(
+        backbone, SimCLR(features), architecture(), settings, torch.from_numpy(pixels), seed=0
     )
     pretrainer.fit(Checkpoint("drawn"), None, lambda *_: None)
     by_chance = math.log(2 * 32 - 1)
@@ -181,14 +181,15 @@ def test_a_pupil_comes_to_explain_what_its_teacher_sees(workspace):
     drawn = [next(sample_files(64, 64, 0, number))[1] for number in range(64)]
     pixels = np.stack([images.square(images.decode(content), 32) for content in drawn])
     brightness = torch.from_numpy(pixels).float().mean(dim=(1, 2))
-    edit_params({"train.warmup_epochs": 0, "train.augment": []})
+    edit_params({"train.warmup_epochs": 0})
     settings = params.load(params.TrainParams).train.model_copy(
         update={"epochs": 30, "batch_size": 16, "lr": 0.002}
     )
     torch.manual_seed(0)
     backbone, features = age_network.build_backbone(architecture())
-    pretrainer = Distillation(
-        backbone, features, architecture(), settings, torch.from_numpy(pixels), 0, brightness
+    objective = Distillation(features, [], brightness)
+    pretrainer = Pretrainer(
+        backbone, objective, architecture(), settings, torch.from_numpy(pixels), seed=0
     )
     pretrainer.fit(Checkpoint("taught"), None, lambda *_: None)
     assert pretrainer.losses[-1] < 0.3 * pretrainer.losses[0]

@@ -6,49 +6,41 @@ unchanged; the student at a changed view of it, so that it learns what the chang
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from faceage.core import tables
-from faceage.core.settings import Train
 from faceage.networks import devices, faces, saved_model
-from faceage.networks.age_network import AgeNetwork, BackboneArchitecture, Model
+from faceage.networks.age_network import AgeNetwork, Model
 from faceage.networks.forward import extract_features
-from faceage.pretraining.pretrainer import Pretrainer
+from faceage.pretraining.pretrainer import Objective
 from faceage.training.transforms import make_transforms
 
 
-class Distillation(Pretrainer):
+class Distillation(Objective):
     """The loss is the share of the teacher's variance that the student leaves unexplained.
 
     Parameters
     ----------
-    settings : of it also `augment`
-    teacher : float (faces, features of the teacher), row for row as `pixels`
+    features : how many the student has
+    changes : as in `train.augment`
+    teacher : float (faces, features of the teacher)
     """
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        features: int,
-        architecture: BackboneArchitecture,
-        settings: Train,
-        pixels: Tensor,
-        seed: int,
-        teacher: Tensor,
-    ) -> None:
-        self.teacher = standardised(teacher)
-        projection = nn.Linear(features, self.teacher.shape[1])
-        transforms = make_transforms(settings.augment, "train.augment")
-        super().__init__(backbone, projection, architecture, settings, transforms, pixels, seed)
+    views = 1
 
-    def loss(self, rows: Tensor, generator: Generator) -> Tensor:
+    def __init__(self, features: int, changes: list[dict[str, Any]], teacher: Tensor) -> None:
+        self.teacher = standardised(teacher)
+        self.projection = nn.Linear(features, self.teacher.shape[1])
+        self.transforms = make_transforms(changes)
+
+    def loss(self, projected: Tensor, rows: Tensor) -> Tensor:
         """Mean squared error of the standardised features."""
-        projected = self.project(self.views(rows, generator))
-        return F.mse_loss(projected, self.teacher[rows].to(self.device))
+        return F.mse_loss(projected, self.teacher[rows].to(projected.device))
 
 
 def standardised(features: Tensor) -> Tensor:

@@ -29,53 +29,56 @@ from faceage.training.optimizers import (
 from faceage.training.transforms import Transform, augment
 
 
-class Pretrainer(ABC):
+class Objective(ABC):
+    """What a backbone learns.
+
+    projection: from its features to what they are compared by; transforms: what makes a view of a
+    face; views: how many of each face are looked at in a step.
+    """
+
+    projection: nn.Module
+    transforms: list[Transform]
+    views: int
+
+    @abstractmethod
+    def loss(self, projected: Tensor, rows: Tensor) -> Tensor:
+        """What is to become small.
+
+        Parameters
+        ----------
+        projected : float (views * n, k), first one view of each face, then the next
+        rows : numbers of the faces (n,)
+        """
+
+
+class Pretrainer:
     """Pre-trains one backbone; every random choice comes from `seed` and the epoch's number.
 
     Parameters
     ----------
     backbone : of `age_network.build_backbone`, on the device where it learns
-    projection : from its features to what they are compared by
     settings : epochs, batch_size, lr, optimizer, scheduler and what belongs to them
-    transforms : what makes a view of a face
     pixels : uint8 (faces, side, side, 3), two at least
     """
 
     def __init__(
         self,
         backbone: nn.Module,
-        projection: nn.Module,
+        objective: Objective,
         architecture: BackboneArchitecture,
         settings: Train,
-        transforms: list[Transform],
         pixels: Tensor,
         seed: int,
     ) -> None:
-        self.architecture, self.settings = architecture, settings
-        self.transforms, self.pixels, self.seed = transforms, pixels, seed
+        self.objective, self.architecture = objective, architecture
+        self.settings, self.pixels, self.seed = settings, pixels, seed
         self.device = next(backbone.parameters()).device
         self.dtype = devices.arithmetic(settings.precision, self.device)
-        self.network = nn.Sequential(backbone, projection.to(self.device))
+        self.network = nn.Sequential(backbone, objective.projection.to(self.device))
         self.optimizer = make_optimizer(self.network, settings, settings.lr)
         self.steps = max(1, len(pixels) // settings.batch_size)
         self.scheduler = make_scheduler(self.optimizer, settings, settings.epochs, self.steps)
         self.losses: list[float] = []  # the mean of each epoch
-
-    @abstractmethod
-    def loss(self, rows: Tensor, generator: Generator) -> Tensor:
-        """What is to become small, of the faces in these rows."""
-
-    def views(self, rows: Tensor, generator: Generator) -> Tensor:
-        """Changed images of faces: float (n, 3, size, size) in 0..1."""
-        images = to_input(self.pixels, self.architecture.img_size, self.device, rows)
-        return augment(images, self.transforms, generator)
-
-    def project(self, images: Tensor) -> Tensor:
-        """What the network makes of images, in float32."""
-        inputs = normalise(images, self.architecture.mean, self.architecture.std)
-        with devices.training_arithmetic(self.dtype, self.device):
-            projected: Tensor = self.network(inputs)
-        return projected.float()
 
     def fit(
         self,
@@ -112,7 +115,7 @@ class Pretrainer(ABC):
         total = 0.0
         for step, rows in enumerate(progress, start=1):
             before_step(self.scheduler, (number - 1) * self.steps + step - 1)
-            loss = self.learn(rows, generator)
+            loss = self.step(rows, generator)
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss became {loss:g} in step {step} of {self.steps} of epoch {number};"
@@ -122,9 +125,15 @@ class Pretrainer(ABC):
             progress.set_postfix(loss=f"{total / step:.4f}", refresh=False)
         return total / self.steps
 
-    def learn(self, rows: Tensor, generator: Generator) -> float:
-        """Learn from a batch; return the loss."""
-        loss = self.loss(rows, generator)
+    def step(self, rows: Tensor, generator: Generator) -> float:
+        """Learn from views of each face of a batch; return the loss."""
+        images = to_input(self.pixels, self.architecture.img_size, self.device, rows)
+        transforms, count = self.objective.transforms, self.objective.views
+        views = [augment(images.clone(), transforms, generator) for _ in range(count)]
+        inputs = normalise(torch.cat(views), self.architecture.mean, self.architecture.std)
+        with devices.training_arithmetic(self.dtype, self.device):
+            projected = self.network(inputs)
+        loss = self.objective.loss(projected.float(), rows)
         return learn(loss, self.optimizer, self.network, self.settings.clip_grad)
 
     def _state(self) -> dict[str, Any]:

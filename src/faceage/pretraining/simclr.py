@@ -6,14 +6,11 @@ its plateau when this told the faces of a batch apart.
 
 from typing import Any
 
-import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import SimCLRProjectionHead
-from torch import Generator, Tensor, nn
+from torch import Tensor
 
-from faceage.core.settings import Train
-from faceage.networks.age_network import BackboneArchitecture
-from faceage.pretraining.pretrainer import Pretrainer
+from faceage.pretraining.pretrainer import Objective
 from faceage.training.transforms import make_transforms
 
 WIDTH = 128  # of the projection, as in the paper
@@ -31,25 +28,17 @@ VIEWS: list[dict[str, Any]] = [
 ]
 
 
-class SimCLR(Pretrainer):
+class SimCLR(Objective):
     """Each face is to be nearest to itself; how hard that is depends on the size of the batch."""
 
-    def __init__(
-        self,
-        backbone: nn.Module,
-        features: int,
-        architecture: BackboneArchitecture,
-        settings: Train,
-        pixels: Tensor,
-        seed: int,
-    ) -> None:
-        projection = SimCLRProjectionHead(features, features, WIDTH)
-        transforms = make_transforms(VIEWS, "views")
-        super().__init__(backbone, projection, architecture, settings, transforms, pixels, seed)
+    views = 2
+
+    def __init__(self, features: int) -> None:
+        self.projection = SimCLRProjectionHead(features, features, WIDTH)
+        self.transforms = make_transforms(VIEWS, "views")
         self.criterion = NTXentLoss(TEMPERATURE)
 
-    def loss(self, rows: Tensor, generator: Generator) -> Tensor:
-        """NT-Xent of two views of each face."""
-        views = torch.cat([self.views(rows, generator) for _ in range(2)])
-        loss: Tensor = self.criterion(*self.project(views).chunk(2))
+    def loss(self, projected: Tensor, rows: Tensor) -> Tensor:
+        """NT-Xent of the two views of each face."""
+        loss: Tensor = self.criterion(*projected.chunk(2))
         return loss
