@@ -4,10 +4,10 @@
 
 Each run of own_backbones.yaml: the backbone learns the features of pretrained/ on the training
 faces, or starts from scratch, then comes the recipe at its own image size. The model in the box has
-learned from the same training faces, and from no others. Works in FOLDER, a folder for each run,
-logs nothing to MLflow. Stop it at any moment and start it again: what is done stays, a training
-that was killed goes on from its last epoch. Writes own_backbones.json and the table of recipes.md;
-without RUN all runs are done, with names only these.
+learned from the same training faces, and from no others. Works in FOLDER, a folder for each run and
+each pre-training, logs nothing to MLflow. Stop it at any moment and start it again: what is done
+stays, a training that was killed goes on from its last epoch. Writes own_backbones.json and the
+table of recipes.md; without RUN all runs are done, with names only these.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from faceage.networks import saved_model
 
 HERE = Path(__file__).resolve().parent
 RATE, BATCH = 0.001, 32  # of the pre-training
-SECONDS = "seconds.json"  # in a run's folder: what each of its scripts took
+SECONDS = "seconds.json"  # in a folder: what each of the scripts that ran there took
 
 
 def main() -> None:
@@ -50,13 +50,14 @@ def main() -> None:
     source = {"data": {"source": str(asked.utkface.resolve()), "layout": "utkface"}}
     data = prepared(asked.folder.resolve() / "split", source)
     page = HERE / "own_backbones.json"
-    rows = json.loads(page.read_text()) if page.is_file() else {}
     for name in asked.runs or runs:
-        rows[name] = measured(asked.folder.resolve() / name, runs[name], data, source)
-        write_json(page, {known: rows[known] for known in runs if known in rows})
-    text, shown = (HERE / "recipes.md").read_text(), table(rows)
-    (HERE / "recipes.md").write_text(replaced(text, "own backbones", shown))
-    print(shown)
+        row = measured(asked.folder.resolve() / name, runs[name], data, source)
+        rows = json.loads(page.read_text()) | {name: row}  # now: another process may have added one
+        rows = {known: rows[known] for known in runs if known in rows}
+        write_json(page, rows)
+        text = (HERE / "recipes.md").read_text()
+        (HERE / "recipes.md").write_text(replaced(text, "own backbones", table(rows)))
+    print(table(json.loads(page.read_text())))
 
 
 def prepared(folder: Path, source: dict[str, Any]) -> Path:
@@ -74,12 +75,11 @@ def measured(
     folder: Path, asked: dict[str, Any], data: Path, source: dict[str, Any]
 ) -> dict[str, Any]:
     """Pre-train, train, evaluate; the row of the run."""
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    link_code(folder)
-    for name in ("faces.parquet", "split.csv"):
-        if not (folder / "data" / name).exists():
-            (folder / "data" / name).symlink_to(data / name)
-    weights = pretrained(folder, asked, source) if asked["pretraining"] else "none"
+    recipe = yaml.safe_load((ROOT / f"recipes/{asked['recipe']}.yaml").read_text())
+    weights, seconds = "none", 0.0
+    if how := asked["pretraining"]:
+        weights, seconds = pretrained(folder.parent, recipe["model"], how, data, source)
+    use(folder, data)
     change: dict[str, Any] = {
         "weights": weights,
         "train": {"precision": "auto"},
@@ -92,21 +92,36 @@ def measured(
     if not saved_model.is_there(folder / "models"):
         script(folder, "src/train.py")
     script(folder, "src/evaluate.py")
-    return row(folder, asked)
+    return outcome(folder, asked, seconds)
 
 
-def pretrained(folder: Path, asked: dict[str, Any], source: dict[str, Any]) -> str:
-    """The file with the weights of the recipe's backbone, which has learned from the teacher."""
-    recipe = yaml.safe_load((ROOT / f"recipes/{asked['recipe']}.yaml").read_text())
-    weights = folder / f"data/weights/{recipe['model']}.safetensors"
+def pretrained(
+    place: Path, model: str, how: dict[str, int], data: Path, source: dict[str, Any]
+) -> tuple[str, float]:
+    """The file with the weights of a backbone that has learned from the teacher; its seconds.
+
+    In a folder of its own in `place`: recipes of one backbone share it.
+    """
+    folder = place / f"{model}-{how['epochs']}-epochs-{how['img_size']}-px"
+    use(folder, data)
+    weights = folder / f"data/weights/{model}.safetensors"
     if not weights.is_file():
-        train = {"img_size": recipe["train"]["img_size"], "precision": "auto"}
-        start = {"model": recipe["model"], "weights": "none", "train": train}
+        train = {"img_size": how["img_size"], "precision": "auto"}
+        start = {"model": model, "weights": "none", "train": train}
         write_params(folder, source | start, recipe=None)
-        how = {"epochs": asked["pretraining"], "batch-size": BATCH, "lr": RATE}
-        options = [part for key, value in how.items() for part in (f"--{key}", f"{value}")]
+        asked = {"epochs": how["epochs"], "batch-size": BATCH, "lr": RATE}
+        options = [part for key, value in asked.items() for part in (f"--{key}", f"{value}")]
         script(folder, "src/pretrain.py", "--teacher", str(ROOT / "pretrained"), *options)
-    return str(weights)
+    return str(weights), json.loads((folder / SECONDS).read_text())["src/pretrain.py"]
+
+
+def use(folder: Path, data: Path) -> None:
+    """A folder to work in with our code, the faces and their split."""
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    link_code(folder)
+    for name in ("faces.parquet", "split.csv"):
+        if not (folder / "data" / name).exists():
+            (folder / "data" / name).symlink_to(data / name)
 
 
 def script(folder: Path, *command: str) -> None:
@@ -123,11 +138,11 @@ def script(folder: Path, *command: str) -> None:
         path.write_text(json.dumps(taken))
 
 
-def row(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """What is known of a run that is over."""
+def outcome(folder: Path, asked: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """What is known of a run that is over, whose pre-training took so many seconds."""
     test = json.loads((folder / "reports/metrics.json").read_text())["test"]
     scores = json.loads((folder / "reports/tables/classification.json").read_text())
-    seconds = json.loads((folder / SECONDS).read_text())
+    seconds += json.loads((folder / SECONDS).read_text())["src/train.py"]
     history = pd.read_csv(folder / "reports/history.csv")
     about = saved_model.describe(folder / "models")
     return {
@@ -136,7 +151,7 @@ def row(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
         "img_size": about["architecture"]["img_size"],
         "pretraining": asked["pretraining"],
         "epochs": len(history),
-        "minutes": sum(seconds.get(f"src/{name}.py", 0) for name in ("pretrain", "train")) / 60,
+        "minutes": seconds / 60,
         "threads": torch.get_num_threads(),
         **{key: test.get(key) for key in ("n", "mae", "mae_low", "mae_high", "cs5", "cs10")},
         "accuracy": {score["grouping"]: score["accuracy"] for score in scores},
@@ -157,7 +172,9 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any], stand_in: dict[str, Any]) -> str:
-    start = f"features of the box, {row['pretraining']} epochs" if row["pretraining"] else "scratch"
+    start = "scratch"
+    if before := row["pretraining"]:
+        start = f"features of the box, {before['epochs']} epochs at {before['img_size']} px"
     mae = f"{row['mae']:.2f} ({row['mae_low']:.2f} to {row['mae_high']:.2f})" if row["mae"] else ""
     shares = [
         *(row[key] for key in ("cs5", "cs10")),
