@@ -42,7 +42,7 @@ SIZES = {"1M": 1e6, "100M": 1e8, "5B": 5e9}
 EPOCHS, TRAINED = 12, 0.7  # of the recipe faceage, and the share of the faces that is learned from
 # Assumed, and not looked up: what an hour of a core costs, and a GB in an object store for a month.
 CORE_HOUR, GB_MONTH = 0.04, 0.02
-CELL = 264  # bytes of an image in the index: 64 numbers of 4 bytes, and its own of 8
+CELL = 136  # bytes of an image in the index: 64 numbers of 2 bytes, and its own of 8
 SEARCHED = (5_000, 10_000, 20_000)
 FACES, STEPS, BATCH = 2_000, 20, 32
 
