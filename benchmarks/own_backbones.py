@@ -57,13 +57,12 @@ def main() -> None:
         write_json(page, rows)
         text = (HERE / "recipes.md").read_text()
         (HERE / "recipes.md").write_text(replaced(text, "own backbones", table(rows)))
-    print(table(json.loads(page.read_text())))
+    print(table(rows))
 
 
 def prepared(folder: Path, source: dict[str, Any]) -> Path:
     """The folder data/ with UTKFace's faces and their split."""
     if not (folder / "data/split.csv").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
         link_code(folder)
         write_params(folder, source, recipe=None)
         for stage in ("ingest", "split"):
@@ -117,8 +116,8 @@ def pretrained(
 
 def use(folder: Path, data: Path) -> None:
     """A folder to work in with our code, the faces and their split."""
-    (folder / "data").mkdir(parents=True, exist_ok=True)
     link_code(folder)
+    (folder / "data").mkdir(exist_ok=True)
     for name in ("faces.parquet", "split.csv"):
         if not (folder / "data" / name).exists():
             (folder / "data" / name).symlink_to(data / name)

@@ -50,7 +50,8 @@ def prepared(utkface: Path, weights: Path) -> Iterator[Work]:
 
 
 def link_code(folder: Path) -> None:
-    """The code of this repository, and what its stages depend on, in a folder to work in."""
+    """A folder to work in, with this repository's code and what its stages depend on."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("src", "dvc.yaml"):
         if not (folder / name).exists():
             (folder / name).symlink_to(ROOT / name)
