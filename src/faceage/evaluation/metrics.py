@@ -21,8 +21,6 @@ HEADLINE = (
     *(f"cs{years}" for years in TOLERANCES),
     "group_accuracy",
 )
-# What tables of subgroups and decades show.
-SHOWN = ("n", "mae", "mae_low", "mae_high", "bias")
 OLDER = {"over_70": 70, "over_80": 80}  # years and older
 
 Number = float | None
@@ -113,10 +111,15 @@ def of_older(errors: pd.DataFrame, resamples: Resamples) -> dict[str, dict[str, 
 
 def shown(errors: pd.DataFrame, resamples: Resamples) -> dict[str, Number]:
     """Those metrics of these faces that tables show; of no faces there is their number only."""
-    if errors.empty:
-        return dict.fromkeys(SHOWN) | {"n": 0}
-    found = compute(errors, resamples)
-    return {name: found[name] for name in SHOWN}
+    sums = resamples.sums(errors[["n", "absolute"]])
+    low, high = interval(sums["absolute"] / sums["n"])
+    found = {
+        "mae": errors["absolute"].mean(),
+        "mae_low": low,
+        "mae_high": high,
+        "bias": errors["error"].mean(),
+    }
+    return {"n": len(errors)} | {name: number(value) for name, value in found.items()}
 
 
 def number(value: Any) -> Number:
