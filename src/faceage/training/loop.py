@@ -189,6 +189,10 @@ class Trainer:
         self.module = freeze(self.network, phase)
         chosen = settings.augment if phase.augment is None else phase.augment
         self.transforms = make_transforms(chosen)
+        self.mixes = bool(settings.mixup or settings.cutmix) and phase.layers != "head"
+        self.optimizer = make_optimizer(self.module, settings, phase.lr or settings.lr)
+        epochs = phase.epochs or settings.epochs
+        self.scheduler = make_scheduler(self.optimizer, settings, epochs, self.steps)
         self.features: Tensor | None = None
         self.val_features: Tensor | None = None
         if phase.layers == "head":
@@ -196,10 +200,6 @@ class Trainer:
             # is computed once, which takes a small part of the time and ends with the same head.
             self.features = self._features(self.train)
             self.val_features = self._features(self.val)
-        self.mixes = bool(settings.mixup or settings.cutmix) and phase.layers != "head"
-        self.optimizer = make_optimizer(self.module, settings, phase.lr or settings.lr)
-        epochs = phase.epochs or settings.epochs
-        self.scheduler = make_scheduler(self.optimizer, settings, epochs, self.steps)
         self.parallel = self.processes.wrap(self.module)
         self.average = ModelEmaV3(self.module, decay=settings.ema_decay, use_warmup=True)
         if state:
