@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 SIDE = 16
-STRENGTHS = np.logspace(0, 5, 11)
+STRENGTHS = np.logspace(0, 5, 6)
 
 
 def median(train_ages: np.ndarray, count: int) -> np.ndarray:
