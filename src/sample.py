@@ -15,6 +15,7 @@ if __name__ == "__main__":
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from faceage.core import processes
@@ -38,8 +39,12 @@ def main() -> None:
     draw = partial(draw_files, count, img_size, params.seed)
     with (
         atomic_folder(SAMPLE) as folder,
-        # Workers would wait for ever for what a killed process no longer sends.
-        ProcessPoolExecutor(os.cpu_count(), initializer=processes.end_with_parent) as pool,
+        # Started anew: a copy of this process, which has threads of libraries by now, can find locks
+        # in it that nobody will release. And workers would wait for ever for what a killed process
+        # no longer sends.
+        ProcessPoolExecutor(
+            os.cpu_count(), get_context("spawn"), initializer=processes.end_with_parent
+        ) as pool,
     ):
         drawn = pool.map(draw, range(count), chunksize=32)
         for files in bar(drawn, "sample", "face", count):

@@ -2,6 +2,7 @@
 
 import ctypes
 import hashlib
+import multiprocessing
 import os
 import platform
 import signal
@@ -57,6 +58,9 @@ def end_with_parent(number: int = signal.SIGKILL) -> None:
     """Have Linux send this process a signal when the one that started it ends, be it killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))
+        pool = multiprocessing.parent_process()
+        if pool and pool.pid != os.getppid():  # it ended before Linux was asked to look
+            os.kill(os.getpid(), number)
 
 
 def _machine() -> str:
