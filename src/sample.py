@@ -39,9 +39,9 @@ def main() -> None:
     draw = partial(draw_files, count, img_size, params.seed)
     with (
         atomic_folder(SAMPLE) as folder,
-        # Started anew: a copy of this process, which has threads of libraries by now, can find locks
-        # in it that nobody will release. And workers would wait for ever for what a killed process
-        # no longer sends.
+        # Workers are started anew: a copy of this process, which has threads of libraries by now,
+        # may find a lock that nobody will open. And they end with it: they would wait for ever for
+        # what a killed process no longer sends.
         ProcessPoolExecutor(
             os.cpu_count(), get_context("spawn"), initializer=processes.end_with_parent
         ) as pool,
