@@ -154,7 +154,7 @@ def outcome(folder: Path, asked: dict[str, Any], seconds: float) -> dict[str, An
         "threads": torch.get_num_threads(),
         **{key: test.get(key) for key in ("n", "mae", "mae_low", "mae_high", "cs5", "cs10")},
         "accuracy": {score["grouping"]: score["accuracy"] for score in scores},
-        "val_mae": None if history["val_mae"].isna().all() else history["val_mae"].min(),
+        "val_mae": about["training"]["val_mae"][0],
         "wanted": asked["wanted"],
     }
 
