@@ -178,6 +178,14 @@ def test_optimisers_and_schedulers_that_do_not_exist(workspace, edits, message):
         make_scheduler(make_optimizer(network, settings.train, 0.1), settings.train, 1, 1)
 
 
+def test_a_scheduler_is_refused_before_the_frozen_features_are_computed(workspace, monkeypatch):
+    settings = small_settings(workspace, scheduler={"name": "StepLR", "args": {"steps": 3}})
+    trainer = new_trainer(settings, some_faces(16))
+    monkeypatch.setattr(trainer, "_features", lambda _: pytest.fail("minutes on real faces"))
+    with pytest.raises(UserError, match="does not take them"):
+        trainer.start_phase(phase("head"))
+
+
 @pytest.mark.parametrize("name", ["cosine", "tanh", "step", "multistep", "poly"])
 def test_schedulers_of_timm_run(workspace, name):
     settings = small_settings(workspace, epochs=2, scheduler={"name": name, "args": {}})

@@ -1,11 +1,14 @@
 """The built-in sample: the same bytes for the same seed, UTKFace's skew, every kind of bad file."""
 
 import hashlib
+import sys
+import time
 from pathlib import PurePath
 
 import numpy as np
+import psutil
 import pytest
-from conftest import edit_params
+from conftest import ROOT, edit_params
 
 import sample
 from faceage.core import images, params
@@ -40,6 +43,23 @@ def test_the_stage_draws_the_same_bytes_from_the_same_seed(workspace, monkeypatc
     edit_params({"seed": 1})
     sample.main()
     assert folder_hash(workspace / "data/sample") != first
+
+
+def test_workers_end_with_a_stage_that_is_killed_while_they_start(workspace):
+    stage = psutil.Popen([sys.executable, ROOT / "src/sample.py"], cwd=workspace)
+    while not (workers := [child for child in stage.children() if is_worker(child)]):
+        assert stage.is_running()
+        time.sleep(0.01)
+    stage.kill()
+    stage.wait()
+    assert not psutil.wait_procs(workers, timeout=60)[1]
+
+
+def is_worker(process) -> bool:
+    try:
+        return any("spawn_main" in part for part in process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def test_names_parse_and_every_face_says_that_it_is_synthetic(faces):
