@@ -12,6 +12,7 @@ from conftest import ROOT, edit_params
 
 import sample
 from faceage.core import images, params
+from faceage.core.processes import is_command
 from faceage.core.reasons import Reason
 from faceage.core.utkface import SYNTHETIC_COMMENT, parse
 from faceage.data import conflicts, duplicates, ingestion, origins
@@ -47,19 +48,12 @@ def test_the_stage_draws_the_same_bytes_from_the_same_seed(workspace, monkeypatc
 
 def test_workers_end_with_a_stage_that_is_killed_while_they_start(workspace):
     stage = psutil.Popen([sys.executable, ROOT / "src/sample.py"], cwd=workspace)
-    while not (workers := [child for child in stage.children() if is_worker(child)]):
-        assert stage.is_running()
+    while not (workers := [w for w in stage.children() if is_command(w.pid, "spawn_main")]):
+        assert stage.poll() is None
         time.sleep(0.01)
     stage.kill()
     stage.wait()
     assert not psutil.wait_procs(workers, timeout=60)[1]
-
-
-def is_worker(process) -> bool:
-    try:
-        return any("spawn_main" in part for part in process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def test_names_parse_and_every_face_says_that_it_is_synthetic(faces):
