@@ -58,8 +58,8 @@ def end_with_parent(number: int = signal.SIGKILL) -> None:
     """Have Linux send this process a signal when the one that started it ends, be it killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))
-        pool = multiprocessing.parent_process()
-        if pool and pool.pid != os.getppid():  # it ended before Linux was asked to look
+        parent = multiprocessing.parent_process()
+        if parent and parent.pid != os.getppid():  # it ended before Linux was asked to look
             os.kill(os.getpid(), number)
 
 

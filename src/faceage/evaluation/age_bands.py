@@ -75,7 +75,7 @@ def summary(errors: pd.DataFrame, resamples: Resamples) -> dict[str, Any]:
     """The same of all faces, with 95% intervals, and the largest bias of a band in years."""
     found: dict[str, Any] = {"n": len(errors)}
     for metric in ("in_band", "within_one_band", "distance", "bias"):
-        low, high = resamples.interval_of_mean(errors[metric].to_numpy())
+        low, high = resamples.interval_of_mean(errors[metric])
         mean = float(errors[metric].mean())
         found |= {
             metric: number(mean),

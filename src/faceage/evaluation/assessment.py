@@ -233,7 +233,7 @@ def accuracy(evaluation: Evaluation) -> dict[str, Any]:
     number = evaluation.params.groupings[name].names.index(commonest)
     found: dict[str, Any] = {"n": len(true)}
     for metric, hits in {"accuracy": true == predicted, "commonest": true == number}.items():
-        low, high = evaluation.resamples.interval_of_mean(hits)
+        low, high = evaluation.resamples.interval_of_mean(pd.Series(hits))
         found |= {metric: float(hits.mean()), f"{metric}_low": low, f"{metric}_high": high}
     return found
 

@@ -47,14 +47,13 @@ class Resamples:
         totals = np.concatenate([drawn[:, present].astype(float) @ values for drawn in self.drawn])
         return pd.DataFrame(totals, columns=faces.columns)
 
-    def means(self, values: np.ndarray) -> pd.Series:
-        """Mean of each resample of a number for each face, (n,) in the order of the clusters."""
-        faces = pd.DataFrame({"value": np.asarray(values), "n": 1.0}, index=self.code.index)
-        sums = self.sums(faces.astype(float))
+    def means(self, values: pd.Series) -> pd.Series:
+        """Mean of each resample of a number for each face, or for some, which the index tells."""
+        sums = self.sums(pd.DataFrame({"value": values, "n": 1.0}).astype(float))
         return sums["value"] / sums["n"]
 
-    def interval_of_mean(self, values: np.ndarray) -> tuple[float, float]:
-        """Interval of the mean of a number for each face, (n,) in the order of the clusters."""
+    def interval_of_mean(self, values: pd.Series) -> tuple[float, float]:
+        """Interval of the mean of a number for each face, or for some, which the index tells."""
         return interval(self.means(values))
 
 

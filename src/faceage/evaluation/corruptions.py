@@ -14,9 +14,8 @@ import torch
 from PIL import Image
 from torch import Generator, Tensor
 from torch.nn import functional as F
-from torchvision.transforms.v2.functional import gaussian_blur
 
-from faceage.core.images import LUMA
+from faceage.networks.filters import gaussian_blur, luma
 
 # Random choices come from a generator on the CPU: the same on every device.
 Corruption = Callable[[Tensor, float, Generator], Tensor]
@@ -29,7 +28,7 @@ def exposure(images: Tensor, gain: float, _: Generator) -> Tensor:
 
 def contrast(images: Tensor, kept: float, _: Generator) -> Tensor:
     """Keep this share of the differences from the image's mean luma."""
-    return torch.lerp(_luma(images).mean(dim=(2, 3), keepdim=True), images, kept)
+    return torch.lerp(luma(images).mean(dim=(2, 3), keepdim=True), images, kept)
 
 
 def noise(images: Tensor, sd: float, generator: Generator) -> Tensor:
@@ -41,11 +40,7 @@ def noise(images: Tensor, sd: float, generator: Generator) -> Tensor:
 def blur(images: Tensor, sigma: float, _: Generator) -> Tensor:
     """Gaussian blur; sigma is a share of the side."""
     pixels = sigma * images.shape[-1]
-    # Three sigma to either side hold all of the kernel that counts. Along the rows and then along
-    # the columns it is the same, and for the strongest much faster.
-    size = 2 * math.ceil(3 * pixels) + 1
-    along_rows = gaussian_blur(images, [size, 1], [pixels] * 2)
-    return gaussian_blur(along_rows, [1, size], [pixels] * 2)
+    return gaussian_blur(images, torch.full((len(images),), pixels), math.ceil(3 * pixels))
 
 
 def jpeg(images: Tensor, quality: float, _: Generator) -> Tensor:
@@ -87,7 +82,7 @@ def rotation(images: Tensor, degrees: float, generator: Generator) -> Tensor:
 
 def greyscale(images: Tensor, share: float, _: Generator) -> Tensor:
     """Take away this share of the colour."""
-    return torch.lerp(images, _luma(images).expand_as(images), share)
+    return torch.lerp(images, luma(images).expand_as(images), share)
 
 
 # Weak, middle, strong.
@@ -103,11 +98,6 @@ CORRUPTIONS: dict[str, tuple[Corruption, tuple[float, float, float]]] = {
     "rotation": (rotation, (10, 20, 40)),
     "greyscale": (greyscale, (1 / 3, 2 / 3, 1)),
 }
-
-
-def _luma(images: Tensor) -> Tensor:
-    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True)
 
 
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:

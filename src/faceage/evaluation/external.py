@@ -91,13 +91,13 @@ def against_home(there: pd.DataFrame, home: pd.DataFrame, count: int, seed: int)
     The faces are others, so each set is resampled by clusters on its own. mae_standardised: MAE
     there if the ages were mixed as at home (direct standardisation, see `subgroups`).
     """
-    errors = [(table["predicted"] - table["age"]).abs().to_numpy() for table in (there, home)]
+    errors = [(table["predicted"] - table["age"]).abs() for table in (there, home)]
     draws = [
-        Resamples(table["cluster"].reset_index(drop=True), count, seed + number).means(absolute)
+        Resamples(table["cluster"], count, seed + number).means(absolute)
         for number, (table, absolute) in enumerate(zip((there, home), errors, strict=True))
     ]
     low, high = interval(draws[0] - draws[1])
-    aged = pd.DataFrame({"age": there["age"].to_numpy(dtype=float), "absolute": errors[0]})
+    aged = pd.DataFrame({"age": there["age"].astype(float), "absolute": errors[0]})
     mae_there, mae_home = (float(absolute.mean()) for absolute in errors)
     return {
         "mae_home": mae_home,
@@ -124,7 +124,7 @@ def bands_against_home(there: pd.DataFrame, home: pd.DataFrame, count: int, seed
         draws.append(Resamples(table["cluster"].reset_index(drop=True), count, seed + place))
     found: Metrics = {"n": len(at_home)}
     for metric in OF_BANDS:
-        values = [part[metric].to_numpy() for part in errors]
+        values = [part[metric] for part in errors]
         low, high = interval(draws[0].means(values[0]) - draws[1].means(values[1]))
         found |= {
             metric: float(values[1].mean()),

@@ -111,8 +111,7 @@ def of_older(errors: pd.DataFrame, resamples: Resamples) -> dict[str, dict[str, 
 
 def shown(errors: pd.DataFrame, resamples: Resamples) -> dict[str, Number]:
     """Those metrics of these faces that tables show; of no faces there is their number only."""
-    sums = resamples.sums(errors[["n", "absolute"]])
-    low, high = interval(sums["absolute"] / sums["n"])
+    low, high = resamples.interval_of_mean(errors["absolute"])
     found = {
         "mae": errors["absolute"].mean(),
         "mae_low": low,

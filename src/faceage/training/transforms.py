@@ -19,9 +19,9 @@ from torch import Generator, Tensor
 from torch.nn import functional as F
 
 from faceage.core.faults import in_words, require_known
-from faceage.core.images import LUMA
 from faceage.core.script import UserError
 from faceage.core.settings import Probability, Section
+from faceage.networks.filters import gaussian_blur, luma
 from faceage.training.whole_batch import Part, whole
 
 
@@ -126,9 +126,9 @@ class Jitter(Transform):
         factors = 1 + strengths * torch.stack([chances.either_way() for _ in range(3)])
         brightness, contrast, saturation = factors.to(images.device)[..., None, None, None]
         images.mul_(brightness)
-        mean = _luma(images).mean(dim=(2, 3), keepdim=True)
+        mean = luma(images).mean(dim=(2, 3), keepdim=True)
         torch.lerp(mean, images, contrast, out=images)
-        return torch.lerp(_luma(images), images, saturation, out=images).clamp_(0, 1)
+        return torch.lerp(luma(images), images, saturation, out=images).clamp_(0, 1)
 
 
 class Erase(Transform):
@@ -187,7 +187,7 @@ class Grayscale(Transform):
 
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
         rows = _rows(images, self.p, chances)
-        return images.index_copy_(0, rows, _luma(images[rows]).expand(-1, 3, -1, -1))
+        return images.index_copy_(0, rows, luma(images[rows]).expand(-1, 3, -1, -1))
 
 
 class GaussianBlur(Transform):
@@ -197,21 +197,14 @@ class GaussianBlur(Transform):
     sigma: float = Field(gt=0, le=0.1, description="largest sigma, as a share of the side")
 
     def __call__(self, images: Tensor, chances: Chances) -> Tensor:
-        """Each image by a sigma of its own, along the rows and along the columns."""
+        """Each image by a sigma of its own."""
         largest = self.sigma * images.shape[-1]
         sigma = (largest * chances.share()).clamp_min(1e-3)
         rows = _rows(images, self.p, chances)
         if not len(rows):
             return images
-        # Three sigma to either side hold all of the kernel that counts.
         reach = min(math.ceil(3 * largest), images.shape[-1] - 1)
-        kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1) / sigma[rows.cpu(), None]) ** 2)
-        kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)
-        kernel = kernel[:, None, None].to(images.device)
-        channels = F.pad(images[rows].flatten(0, 1)[None], [reach] * 4, mode="reflect")
-        blurred = F.conv2d(channels, kernel, groups=len(kernel))
-        blurred = F.conv2d(blurred, kernel.mT, groups=len(kernel))
-        return images.index_copy_(0, rows, blurred[0].unflatten(0, (-1, 3)))
+        return images.index_copy_(0, rows, gaussian_blur(images[rows], sigma[rows.cpu()], reach))
 
 
 class Downscale(Transform):
@@ -325,8 +318,3 @@ def _rows(images: Tensor, probability: float, chances: Chances) -> Tensor:
 def _each(values: Tensor, images: Tensor) -> Tensor:
     """One value for each image, where the images are."""
     return values.view(-1, 1, 1, 1).to(images.device)
-
-
-def _luma(images: Tensor) -> Tensor:
-    weights = torch.tensor(LUMA, device=images.device).view(1, 3, 1, 1)
-    return (images * weights).sum(dim=1, keepdim=True)
