@@ -8,7 +8,7 @@ Reads  data/faces.parquet, of it the faces that train.split calls train, without
 Writes data/weights/MODEL.safetensors, for `weights` in params.yaml; logs to MLflow
 What the options don't say is that of `train`: optimizer, weight_decay, scheduler, warmup_epochs,
 clip_grad, precision, with a teacher also augment. Killed at any moment and started again, it goes
-on from the last finished epoch.
+on from the last finished epoch; the teacher looks at the faces once.
 """
 
 import argparse
@@ -53,7 +53,7 @@ from faceage.core.settings import Train
 from faceage.core.shards import Shards
 from faceage.networks import age_network, devices, faces, saved_model
 from faceage.networks.age_network import BackboneArchitecture
-from faceage.pretraining.distillation import Distillation, teacher_features
+from faceage.pretraining.distillation import Distillation, kept_teacher_features
 from faceage.pretraining.pretrainer import Objective, Pretrainer, save
 from faceage.pretraining.simclr import SimCLR
 from faceage.tracking import runs
@@ -84,7 +84,11 @@ def main() -> None:
         tracked.log_input("train", "training", table, tables.FACES)
         about = describe(params, architecture, table) | teacher
         tracked.log_params({"pretrain": about})
-        torch.manual_seed(params.seed)
+        checkpoint, seen = Checkpoint(key), None
+        if asked.teacher:
+            kept = checkpoint.folder / "teacher.safetensors"
+            seen = kept_teacher_features(kept, asked.teacher, table)
+        torch.manual_seed(params.seed)  # here, for a teacher that looks draws numbers, too
         backbone, features = age_network.build_backbone(architecture, params.weights)
         pixels = faces.decode(
             table,
@@ -104,14 +108,12 @@ def main() -> None:
             tracked.log_metrics({"pretrain": {"loss": loss, "seconds": seconds}}, step=epoch)
 
         objective: Objective = (
-            Distillation(features, settings.augment, teacher_features(asked.teacher, table))
-            if asked.teacher
-            else SimCLR(features)
+            SimCLR(features) if seen is None else Distillation(features, settings.augment, seen)
         )
         pretrainer = Pretrainer(
             backbone.to(device), objective, architecture, settings, pixels, params.seed
         )
-        pretrainer.fit(Checkpoint(key), tracked.run_id, report)
+        pretrainer.fit(checkpoint, tracked.run_id, report)
         save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
 

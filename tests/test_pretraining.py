@@ -18,6 +18,7 @@ from faceage.core import images, params, tables
 from faceage.core.hashing import sha256
 from faceage.core.script import UserError
 from faceage.networks import age_network, saved_model
+from faceage.pretraining import distillation
 from faceage.pretraining.distillation import Distillation, Teacher, standardised, teacher_features
 from faceage.pretraining.pretrainer import Pretrainer
 from faceage.pretraining.simclr import SimCLR
@@ -109,6 +110,33 @@ def test_resume_equals_uninterrupted_bit_for_bit(small, monkeypatch):
     assert same(whole, run_pretrain(monkeypatch))
     assert learned == [1, 2, 2]
     assert not any(path.is_dir() for path in Path(".checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_teacher_looks_once_however_often_its_pupil_is_interrupted(
+    small, monkeypatch, capsys, damaged
+):
+    small_model.write(fingerprint="of the teacher")
+    whole = run_pretrain(monkeypatch, "--teacher", saved_model.FOLDER)
+    looks = []
+
+    def counted(*asked):
+        looks.append(asked)
+        return teacher_features(*asked)
+
+    def killed(self, number):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(distillation, "teacher_features", counted)
+    with monkeypatch.context() as interrupted, pytest.raises(KeyboardInterrupt):
+        interrupted.setattr(Pretrainer, "train_epoch", killed)
+        run_pretrain(interrupted, "--teacher", saved_model.FOLDER)
+    if damaged:
+        (kept,) = Path(".checkpoints").rglob("teacher.safetensors")
+        kept.write_bytes(kept.read_bytes()[:-1])
+    assert same(whole, run_pretrain(monkeypatch, "--teacher", saved_model.FOLDER))
+    assert len(looks) == 1 + damaged
+    assert ("is damaged: the teacher looks" in capsys.readouterr().err) == damaged
 
 
 def test_it_starts_from_the_weights_that_it_is_given(small, monkeypatch):

@@ -5,15 +5,18 @@ the teacher, as FitNets do with hints (Romero et al. 2015). The teacher looks at
 unchanged; the student at a changed view of it, so that it learns what the changes leave alone, too.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from faceage.core import tables
+from faceage.core import sealed, tables
+from faceage.core.outputs import atomic_write
 from faceage.networks import devices, faces, saved_model
 from faceage.networks.age_network import AgeNetwork, Model
 from faceage.networks.forward import extract_features
@@ -81,3 +84,17 @@ def teacher_features(folder: Path, table: pd.DataFrame) -> Tensor:
     side, img_size = faces.stored_side(table), model.architecture.img_size
     pixels = faces.decode(table, tables.image_bytes(table["face"]), side, img_size)
     return extract_features(Teacher(model).to(devices.pick()), model.architecture, pixels)
+
+
+def kept_teacher_features(path: Path, folder: Path, table: pd.DataFrame) -> Tensor:
+    """`teacher_features`, kept in a sealed file, where a pre-training that goes on finds them."""
+    if path.exists():
+        try:
+            return load(bytes(sealed.read(path)))["features"]
+        except sealed.Broken:
+            print(f"{path} is damaged: the teacher looks at all faces again", file=sys.stderr)
+    features = teacher_features(folder, table)
+    with atomic_write(path) as part:
+        save_file({"features": features}, part)
+        sealed.seal(part)
+    return features
