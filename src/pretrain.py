@@ -84,9 +84,9 @@ def main() -> None:
         tracked.log_input("train", "training", table, tables.FACES)
         about = describe(params, architecture, table) | teacher
         tracked.log_params({"pretrain": about})
-        checkpoint, seen = Checkpoint(key), None
+        seen = None
         if asked.teacher:
-            kept = checkpoint.folder / "teacher.safetensors"
+            kept = Checkpoint(f"{key}/teacher")  # forgotten with the checkpoint that holds it
             seen = kept_teacher_features(kept, asked.teacher, table)
         torch.manual_seed(params.seed)  # here, for a teacher that looks draws numbers, too
         backbone, features = age_network.build_backbone(architecture, params.weights)
@@ -113,7 +113,7 @@ def main() -> None:
         pretrainer = Pretrainer(
             backbone.to(device), objective, architecture, settings, pixels, params.seed
         )
-        pretrainer.fit(checkpoint, tracked.run_id, report)
+        pretrainer.fit(Checkpoint(key), tracked.run_id, report)
         save(backbone, out, about | {"loss": f"{pretrainer.losses[-1]:.4f}"})
     print(f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB: dvc exp run -S weights={out}")
 

@@ -132,11 +132,12 @@ def test_a_teacher_looks_once_however_often_its_pupil_is_interrupted(
         interrupted.setattr(Pretrainer, "train_epoch", killed)
         run_pretrain(interrupted, "--teacher", saved_model.FOLDER)
     if damaged:
-        (kept,) = Path(".checkpoints").rglob("teacher.safetensors")
+        (kept,) = Path(".checkpoints").glob("*/teacher/member1.pt")
         kept.write_bytes(kept.read_bytes()[:-1])
     assert same(whole, run_pretrain(monkeypatch, "--teacher", saved_model.FOLDER))
     assert len(looks) == 1 + damaged
-    assert ("is damaged: the teacher looks" in capsys.readouterr().err) == damaged
+    assert ("is damaged and was removed" in capsys.readouterr().err) == damaged
+    assert not any(path.is_dir() for path in Path(".checkpoints").iterdir())
 
 
 def test_it_starts_from_the_weights_that_it_is_given(small, monkeypatch):

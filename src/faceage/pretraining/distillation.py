@@ -5,22 +5,20 @@ the teacher, as FitNets do with hints (Romero et al. 2015). The teacher looks at
 unchanged; the student at a changed view of it, so that it learns what the changes leave alone, too.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from faceage.core import sealed, tables
-from faceage.core.outputs import atomic_write
+from faceage.core import tables
 from faceage.networks import devices, faces, saved_model
 from faceage.networks.age_network import AgeNetwork, Model
 from faceage.networks.forward import extract_features
 from faceage.pretraining.pretrainer import Objective
+from faceage.training.checkpoints import Checkpoint
 from faceage.training.transforms import make_transforms
 
 
@@ -86,15 +84,11 @@ def teacher_features(folder: Path, table: pd.DataFrame) -> Tensor:
     return extract_features(Teacher(model).to(devices.pick()), model.architecture, pixels)
 
 
-def kept_teacher_features(path: Path, folder: Path, table: pd.DataFrame) -> Tensor:
-    """`teacher_features`, kept in a sealed file, where a pre-training that goes on finds them."""
-    if path.exists():
-        try:
-            return load(bytes(sealed.read(path)))["features"]
-        except sealed.Broken:
-            print(f"{path} is damaged: the teacher looks at all faces again", file=sys.stderr)
-    features = teacher_features(folder, table)
-    with atomic_write(path) as part:
-        save_file({"features": features}, part)
-        sealed.seal(part)
+def kept_teacher_features(kept: Checkpoint, folder: Path, table: pd.DataFrame) -> Tensor:
+    """`teacher_features`, from where a pre-training that was interrupted has `kept` them."""
+    state = kept.load()
+    if state is None:
+        state = {"features": teacher_features(folder, table)}
+        kept.save(state)
+    features: Tensor = state["features"]
     return features
