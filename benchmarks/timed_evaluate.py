@@ -3,7 +3,8 @@
     python benchmarks/timed_evaluate.py
 
 Runs where params.yaml, data/ and models/ are. Prints a JSON object: seconds of all, from the start
-of the process; of robustness; and of the forward passes of all else.
+of the process; of robustness; and of the forward passes of all else, those among them that measure
+what a face costs.
 """
 
 import json
@@ -19,7 +20,7 @@ import psutil
 
 import evaluate
 from faceage.core.script import run
-from faceage.evaluation import repeatability, robustness
+from faceage.evaluation import cost, repeatability, robustness
 
 seconds = {"passes": 0.0, "robustness": 0.0}
 
@@ -41,6 +42,7 @@ def main() -> None:
     for module, name, kind in (
         (evaluate, "predict", "passes"),
         (repeatability, "predict", "passes"),
+        (cost, "measure", "passes"),
         (robustness, "predict", "robustness"),
     ):
         setattr(module, name, counted(getattr(module, name), kind))

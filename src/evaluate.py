@@ -107,7 +107,9 @@ def baseline_ages(splits: dict[str, pd.DataFrame]) -> dict[str, np.ndarray]:
     train, test = splits["train"], splits["test"]
     ages = train["age"].to_numpy(dtype=float)
     small = [
-        faces.decode(table, tables.image_bytes(table["face"]), baselines.SIDE)
+        faces.decode(
+            table, tables.image_bytes(table["face"]), baselines.SIDE, at_least=2 * baselines.SIDE
+        )
         for table in (train, test)
     ]
     return {

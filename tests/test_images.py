@@ -38,6 +38,15 @@ def test_every_format(kind):
     assert close(np.asarray(decoded), COLOURS)
 
 
+def test_a_jpeg_of_which_less_is_enough_is_decoded_at_a_part_of_its_size():
+    large = Image.fromarray(COLOURS).resize((240, 160))
+    for at_least, size in ((40, (60, 40)), (41, (120, 80)), (81, (240, 160)), (300, (240, 160))):
+        decoded = images.decode(saved(large, "JPEG"), at_least=at_least)
+        assert decoded.size == size
+        assert close(np.asarray(decoded), np.asarray(large.resize(size)))
+    assert images.decode(saved(large, "PNG"), at_least=40).size == large.size
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pictures_stand_upright(orientation):
     """Each is stored so that its orientation brings it back to red left, blue right."""

@@ -60,6 +60,7 @@ def decode(
     contents: Iterable[tuple[str, bytes]],
     side: int,
     img_size: int | None = None,
+    at_least: int | None = None,
 ) -> Tensor:
     """Decode images into one array.
 
@@ -70,6 +71,7 @@ def decode(
     side : pixels; larger and smaller images are resized
     img_size : side of the only input that they are for. Larger images are brought to it here, once,
         as `to_input` would each time: to the same bits, and they take a part of the memory
+    at_least : pixels of a side that are enough to make `side` from, see `images.decode`
 
     Returns
     -------
@@ -81,7 +83,7 @@ def decode(
 
     def put(lot: list[tuple[str, bytes]]) -> None:
         rows = [row_of[face] for face, _ in lot]
-        pixels[rows] = decode_lot([content for _, content in lot], side, kept)
+        pixels[rows] = decode_lot([content for _, content in lot], side, kept, at_least)
 
     stream = iter(bar(contents, "decode", "face", len(table)))
     lots = iter(lambda: list(islice(stream, LOT)), [])
@@ -90,11 +92,13 @@ def decode(
     return pixels
 
 
-def decode_lot(contents: Sequence[bytes], side: int, kept: int) -> Tensor:
+def decode_lot(
+    contents: Sequence[bytes], side: int, kept: int, at_least: int | None = None
+) -> Tensor:
     """Decode image files, bring them to `side`, then to `kept` pixels: uint8 (n, kept, kept, 3)."""
     squares = np.empty((len(contents), side, side, 3), dtype=np.uint8)
     for number, content in enumerate(contents):
-        squares[number] = images.square(images.decode(content), side)
+        squares[number] = images.square(images.decode(content, at_least=at_least), side)
     return _resized(torch.from_numpy(squares).permute(0, 3, 1, 2), kept).permute(0, 2, 3, 1)
 
 
