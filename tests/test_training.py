@@ -382,7 +382,7 @@ def test_strided_convolutions_of_pixels_do_not_end_the_process():
     assert all(parameter.grad is not None for parameter in backbone.parameters())
 
 
-def test_depthwise_convolutions_stay_in_float32_on_a_cpu():
+def test_depthwise_convolutions_are_computed_in_float32_on_a_cpu():
     images = torch.randn(2, 3, 16, 16)
     plain = torch.nn.Conv2d(3, 8, 3)
     depthwise = torch.nn.Conv2d(8, 8, 3, groups=8)
@@ -390,8 +390,8 @@ def test_depthwise_convolutions_stay_in_float32_on_a_cpu():
         middle = plain(images)
         last = depthwise(middle)
     assert middle.dtype == torch.bfloat16
-    assert last.dtype == torch.float32
-    assert torch.equal(last, depthwise(middle.float()))
+    assert last.dtype == torch.bfloat16
+    assert torch.equal(last, depthwise(middle.float()).bfloat16())
 
 
 def test_float32_is_computed_as_without_autocast():

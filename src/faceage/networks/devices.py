@@ -40,7 +40,8 @@ def training_arithmetic(dtype: torch.dtype, device: torch.device) -> Iterator[No
     """Have forward passes of a training computed in `dtype`, where that is safe and faster.
 
     On CPUs plain convolutions and attention gain a factor of up to two in bfloat16, depthwise
-    convolutions lose as much in their backward pass, so these stay in float32 there.
+    convolutions lose as much in their backward pass, so these stay in float32 there, and what they
+    give is rounded at once for the norm and the activation that follow.
     """
     if dtype == torch.float32:
         yield
@@ -83,10 +84,11 @@ def deterministic(on: bool, device: torch.device) -> Iterator[None]:
 
 
 def _conv2d(input: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """A convolution, out of autocast where it is depthwise."""
+    """A convolution, out of autocast where it is depthwise, but for what comes out."""
     if weight.shape[1] == 1 < input.shape[1]:
         with torch.autocast("cpu", enabled=False):
-            return F.conv2d(input.float(), weight, *args, **kwargs)
+            output = F.conv2d(input.float(), weight, *args, **kwargs)
+        return output.to(torch.get_autocast_dtype("cpu"))
     return F.conv2d(input, weight, *args, **kwargs)
 
 

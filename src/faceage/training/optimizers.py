@@ -18,6 +18,10 @@ LOW_RATE = 0.01
 # ReduceLROnPlateau does not.
 TIMM_SCHEDULERS = ("cosine", "tanh", "step", "multistep", "poly")
 
+# Those that torch can compute in one pass over the parameters; other passes take three times as
+# long, a fiftieth of a small network's step on a CPU.
+FUSED = ("adam", "adamw", "sgd")
+
 
 def make_optimizer(module: nn.Module, settings: Train, lr: float) -> optim.Optimizer:
     """The optimiser of `train.optimizer` over the parameters that learn.
@@ -34,8 +38,9 @@ def make_optimizer(module: nn.Module, settings: Train, lr: float) -> optim.Optim
         )
     decays = settings.layer_decay < 1 and isinstance(module, AgeNetwork)
     parameters = _decayed(module, settings, lr) if decays else module
+    options = {"fused": True} if settings.optimizer in FUSED else {}
     return create_optimizer_v2(
-        parameters, settings.optimizer, lr=lr, weight_decay=settings.weight_decay
+        parameters, settings.optimizer, lr=lr, weight_decay=settings.weight_decay, **options
     )
 
 
