@@ -251,6 +251,12 @@ def test_data_sets_are_inputs_and_errors_on_the_test_set_are_a_model_s(store):
     assert len(history_of(run, "test.mae")) == 1
 
 
+def test_what_mlflow_advises_about_a_data_set_is_not_shown(store, recwarn):
+    with runs.open_run(True, "abc") as run:
+        run.log_input("train", "training", faces(), Path("data/faces.parquet"))
+    assert not [each for each in recwarn if issubclass(each.category, UserWarning)]
+
+
 def test_the_digest_of_a_data_set_is_that_of_its_faces_and_labels():
     def digest(rows: pd.DataFrame) -> str:
         return str(datasets.of_split("test", rows, Path("faces.parquet")).digest)

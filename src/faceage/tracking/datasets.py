@@ -1,7 +1,6 @@
 """The faces of a split as MLflow's Datasets page shows them: name, digest, source, profile."""
 
 import hashlib
-import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +28,4 @@ def of_split(name: str, faces: pd.DataFrame, source: Path) -> Dataset:
     text = table.to_csv(index=False, lineterminator="\n")
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = str(repository.root() / source)
-    with warnings.catch_warnings():
-        # That a path may be read in two ways, both the same, and that integers cannot be missing.
-        warnings.simplefilter("ignore", UserWarning)
-        return from_pandas(table, source=path, targets="age", name=name, digest=digest)
+    return from_pandas(table, source=path, targets="age", name=name, digest=digest)

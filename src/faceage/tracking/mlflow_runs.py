@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import urllib.request
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,7 +57,11 @@ class MlflowRun(Run):
         self.flush()
 
     def log_input(self, name: str, context: str, faces: pd.DataFrame, source: Path) -> None:
-        mlflow.log_input(datasets.of_split(name, faces, source), context)
+        with warnings.catch_warnings():
+            # That a path may be read in two ways, both the same, and, of the schema, which is
+            # inferred when it is logged, that integers cannot be missing.
+            warnings.simplefilter("ignore", UserWarning)
+            mlflow.log_input(datasets.of_split(name, faces, source), context)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         mlflow.set_tags(dict(tags))
