@@ -1,12 +1,13 @@
 """How fast the pipeline is, each figure measured side by side with what it is compared with.
 
     make bench UTKFACE=UTKFace.tar WEIGHTS=tf_efficientnet_lite0.safetensors
-    python benchmarks/speed.py UTKFace.tar WEIGHTS [PART ...] [--ours CSV --usual CSV]
+    python benchmarks/speed.py UTKFace.tar WEIGHTS [PART ...] [--ours FOLDER --usual CSV]
 
 Parts: memory, startup, input, gains, profile, accuracy, evaluate, growth; all of them but growth by
 default, which takes as long as the others together. Writes benchmarks/speed.json, in which the
-other parts stay, and the page speed.md. --ours and --usual are histories of whole trainings, by the
-recipe and by usual_script.py: how many epochs each takes.
+other parts stay, and the page speed.md. --ours and --usual, both as often as one likes, are whole
+trainings for the part accuracy: folders in which the recipe was trained, and histories of
+usual_script.py.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
@@ -24,7 +26,7 @@ import speed_stages
 import speed_steps
 import torch
 from speed_page import page
-from speed_work import Found, Work, prepared
+from speed_work import RECIPE, Found, Work, prepared
 
 from faceage.core.outputs import atomic_write, write_json
 from faceage.core.script import UserError, run
@@ -33,6 +35,7 @@ from faceage.evaluation.cost import processor
 RESULTS = Path(__file__).resolve().with_suffix(".json")
 PAGE = RESULTS.with_suffix(".md")
 SLOW = ("growth",)
+RECIPES = {"accuracy": "faceage-fast"}  # of parts that are not of RECIPE: its aim is that error
 
 
 def main() -> None:
@@ -62,6 +65,7 @@ def main() -> None:
     results: Found = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with prepared(asked.utkface.resolve(), asked.weights.resolve()) as work:
         for name in asked.parts or [name for name in parts if name not in SLOW]:
+            work.use(RECIPES.get(name, RECIPE))
             start = time.perf_counter()
             found = parts[name](work)
             about = {"machine": machine(), "minutes": (time.perf_counter() - start) / 60}
@@ -78,8 +82,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("utkface", type=Path, help="UTKFace's archive")
     parser.add_argument("weights", type=Path, help="ImageNet weights of the recipe's backbone")
     parser.add_argument("parts", nargs="*", metavar="PART", help="what to measure")
-    parser.add_argument("--ours", type=absolute, help="history of `train`")
-    parser.add_argument("--usual", type=absolute, help="history of usual_script.py")
+    trainings: dict[str, Any] = {"type": absolute, "action": "append", "default": []}
+    parser.add_argument("--ours", **trainings, metavar="FOLDER", help="where `train` has run")
+    parser.add_argument("--usual", **trainings, metavar="CSV", help="history of usual_script.py")
     return parser.parse_args()
 
 

@@ -31,6 +31,11 @@ class Work:
     utkface: Path
     weights: Path
 
+    def use(self, recipe: str) -> None:
+        """Write the params.yaml of a recipe."""
+        change = {"data": {"source": str(self.utkface)}, "weights": str(self.weights)}
+        write_params(self.folder, change, recipe)
+
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A script of ours, in the folder."""
         return run(self.folder, *command)
@@ -40,13 +45,13 @@ class Work:
 def prepared(utkface: Path, weights: Path) -> Iterator[Work]:
     """Go to a temporary folder with the recipe's params.yaml, faces.parquet and split.csv."""
     with TemporaryDirectory() as place:
-        folder = Path(place)
-        write_params(folder, {"data": {"source": str(utkface)}, "weights": str(weights)})
-        link_code(folder)
+        work = Work(Path(place), utkface, weights)
+        work.use(RECIPE)
+        link_code(work.folder)
         for stage in ("ingest", "split"):
-            run(folder, f"src/{stage}.py")
-        with chdir(folder):
-            yield Work(folder, utkface, weights)
+            work.run(f"src/{stage}.py")
+        with chdir(work.folder):
+            yield work
 
 
 def link_code(folder: Path) -> None:

@@ -66,12 +66,27 @@ def test_convolutions_of_a_profile_are_told_apart(operation, shapes, kind):
     assert speed_steps.kind_of(operation, shapes) == kind
 
 
-def test_epochs_to_the_wanted_error(tmp_path: Path):
+def test_the_shortest_training_that_got_to_the_wanted_error_counts(tmp_path: Path):
     history = tmp_path / "history.csv"
-    pd.DataFrame({"epoch": [1, 2, 3, 4], "val_mae": [6.0, 5.0, 5.1, 4.9]}).to_csv(history)
-    assert speed_steps.epochs_to(history) == 2
-    pd.DataFrame({"epoch": [1], "val_mae": [6.0]}).to_csv(history)
-    assert speed_steps.epochs_to(history) is None
+    pd.DataFrame({"epoch": [1, 2], "val_mae": [4.9, 5.1]}).to_csv(history)
+    late = speed_steps.ended_usual(history)
+    assert late == {"epochs": 2, "as_used": 5.1, "single_views": 5.1}
+
+    def training(epochs: int, as_used: float, single_views: float) -> dict[str, float]:
+        return {"epochs": epochs, "as_used": as_used, "single_views": single_views}
+
+    ours = [training(9, 4.7, 4.9), training(7, 4.8, 5.0), training(6, 4.9, 5.1)]
+    found = {"epoch_seconds": {"usual": 30, "ours": 10}, "loading_seconds": 10}
+
+    def to_wanted(how: str, *usual: dict[str, float]) -> tuple[int, bool, float]:
+        got = speed_steps.to_wanted(found | {"ended": {"usual": usual, "ours": ours}}, how)
+        return got["ours"]["epochs"], got["usual"]["reached"], got["ratio"]
+
+    assert to_wanted("as_used", late) == (6, False, pytest.approx(60 / 70))
+    assert to_wanted("single_views", late) == (7, False, pytest.approx(60 / 80))
+    assert to_wanted("single_views", late, training(8, 4.9, 4.9))[1:] == (True, pytest.approx(3))
+    ours = [late]
+    assert to_wanted("as_used", late) == (2, False, None)
 
 
 def test_changed_copies_are_no_near_duplicates_and_no_bursts():
