@@ -41,7 +41,8 @@ RECIPES = {"accuracy": "faceage-fast"}  # of parts that are not of RECIPE: its a
 def main() -> None:
     """Prepare the data, measure part by part, write each when it is there."""
     asked = arguments()
-    for path in (asked.utkface, asked.weights):
+    histories = [*asked.usual, *(folder / "reports/history.csv" for folder in asked.ours)]
+    for path in (asked.utkface, asked.weights, *histories):
         if not path.is_file():
             raise UserError(f"there is no file {path}")
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -270,18 +271,9 @@ def to_wanted(found: Found, how: str) -> Found:
     shortest: dict[str, Found] = {}
     for whose, trainings in found["ended"].items():
         there = [each for each in trainings if each[how] <= WANTED_MAE]
+        epochs = itemgetter("epochs")
         chosen = min(there, key=epochs) if there else max(trainings, key=epochs)
         shortest[whose] = chosen | {"reached": bool(there)}
-    usual, ours = shortest["usual"], shortest["ours"]
     seconds = {name: shortest[name]["epochs"] * found["epoch_seconds"][name] for name in shortest}
     ratio_ = seconds["usual"] / (seconds["ours"] + found["loading_seconds"])
-    return {
-        "usual": usual,
-        "ours": ours,
-        "ratio": ratio_ if ours["reached"] else None,
-    }
-
-
-def epochs(training: Found) -> int:
-    """Of a training."""
-    return int(training["epochs"])
+    return shortest | {"ratio": ratio_ if shortest["ours"]["reached"] else None}
