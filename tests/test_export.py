@@ -36,6 +36,7 @@ TARGETS: dict[str, targets.Target] = {
     "coral": targets.Coral(1, 80),
     "corn": targets.Corn(1, 80),
     "distribution": targets.Dldl(-5, 95, 2.0),
+    "quantile": targets.Dldl(-5, 95, 2.0, 0.6),
     "multitask": targets.MultiTask(small_model.REGRESSION, 0.2, 0.2),
 }
 

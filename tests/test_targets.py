@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "grouping": "age_group",
     "label_smoothing": 0.0,
     "sigma": 2.0,
+    "quantile": None,
     "gender": 0.0,
     "race": 0.0,
 }
@@ -178,6 +179,37 @@ def test_distribution_losses_by_hand():
             variance = (p * (years - mean) ** 2).sum()
             expected = -np.log(p[3]) + 0.2 * (mean - 10) ** 2 / 2 + 0.05 * variance
         assert float(target.losses(logits, target.encode(one))) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dldl", "sord", "mean_variance"])
+def test_a_quantile_of_the_distribution_by_hand(name):
+    ages = torch.tensor([10.0, 11.0])
+    logits = torch.tensor([[0.0, 0.0, 0.5, 0.25, 0.25, 0.0, 0.0, 0.0]]).log()
+    # A year is spread from half before it to half after it: a quarter is reached at 9, 60% at 9.9.
+    for quantile, expected in ((0.25, 9.0), (0.5, 9.5), (0.6, 9.9), (0.75, 10.5), (0.99, 11.46)):
+        target = fitted(name, ages, sigma=1.0, quantile=quantile)
+        assert float(target.age(logits)) == pytest.approx(expected, abs=1e-5)
+        assert targets.restore(targets.as_dict(target)) == target
+    years, probabilities = fitted(name, ages, sigma=1.0, quantile=0.6).distribution(logits)
+    assert probabilities.tolist() == [[0, 0, 0.5, 0.25, 0.25, 0, 0, 0]], "as without a quantile"
+    assert len(years) == 8
+
+
+@pytest.mark.parametrize("quantile", [1e-6, 0.1, 0.5, 0.9, 1 - 1e-6])
+def test_quantiles_of_any_distribution_are_ages(quantile):
+    torch.manual_seed(0)
+    target = fitted("dldl", quantile=quantile)
+    ages = target.age(30 * torch.randn(1000, target.outputs))
+    assert ages.isfinite().all()
+    assert ages.min() >= 0
+    assert ages.max() <= target.last + 0.5
+
+
+def test_a_model_of_before_quantiles_says_the_mean():
+    before = {"kind": "dldl", "first": -5, "last": 122, "sigma": 2.0}
+    target = targets.restore(before)
+    assert isinstance(target, targets.Dldl)
+    assert target.quantile is None
 
 
 @pytest.mark.parametrize("name", ["coral", "corn", "dldl", "sord", "mean_variance"])

@@ -347,6 +347,12 @@ class TargetSettings(Section):
     sigma: float = Field(
         gt=0, le=20, description="years by which dldl and sord spread an age over its neighbours"
     )
+    quantile: float | None = Field(
+        gt=0,
+        lt=1,
+        description="of dldl, sord and mean_variance: the quantile of the distribution that is the"
+        " age; null: its mean is",
+    )
     gender: float = Field(
         ge=0, description="weight of the loss of an additional head for gender; 0: none"
     )

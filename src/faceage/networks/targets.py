@@ -136,20 +136,21 @@ class Classification(Target):
 
 @dataclass(frozen=True)
 class Distribution(Target):
-    """A logit for each whole year from `first` to `last`; the age is the mean of all.
+    """A logit for each whole year from `first` to `last`; the age is their mean, or a quantile.
 
-    sigma: years by which a label is spread over its neighbours.
+    sigma: years by which a label is spread over its neighbours; quantile: in 0..1, or none.
     """
 
     first: int
     last: int
     sigma: float
+    quantile: float | None = None  # models of earlier programs do not say it
 
     @classmethod
     def fit(cls, labels: Labels, settings: TargetSettings, groupings: Groupings) -> Self:
         youngest, oldest = labels.range
         margin = math.ceil(MARGIN * settings.sigma)
-        return cls(youngest - margin, oldest + margin, settings.sigma)
+        return cls(youngest - margin, oldest + margin, settings.sigma, settings.quantile)
 
     @property
     def outputs(self) -> int:
@@ -176,7 +177,10 @@ class Distribution(Target):
         """
 
     def age(self, logits: Tensor) -> Tensor:
-        return (logits.float().softmax(dim=1) @ self._years(logits)).clamp(min=0)
+        p = logits.float().softmax(dim=1)
+        if self.quantile is None:
+            return (p @ self._years(logits)).clamp(min=0)
+        return (_quantile(p, self.quantile) + self.first).clamp(min=0)
 
     def attribution_output(self, logits: Tensor) -> Tensor:
         return logits.softmax(dim=1) @ self._years(logits)
@@ -326,6 +330,19 @@ def fit(labels: Labels, settings: TargetSettings, groupings: Groupings) -> Targe
     if settings.gender or settings.race:
         kind = MultiTask
     return kind.fit(labels, settings, groupings)
+
+
+def _quantile(p: Tensor, quantile: float) -> Tensor:
+    """Where the sum of probabilities p (n, k) of 0 to k - 1 reaches `quantile`: (n,).
+
+    That of each number is spread evenly from half below it to half above it.
+    """
+    up_to = p.cumsum(dim=1)
+    number = (up_to < quantile).sum(dim=1, keepdim=True).clamp(max=p.shape[1] - 1)
+    own = p.gather(1, number)
+    # Above 1 where rounding leaves the sum of all below the quantile.
+    share = ((quantile - up_to.gather(1, number) + own) / own).clamp(max=1)
+    return (number - 0.5 + share)[:, 0]
 
 
 def _centres(classes: Classification, labels: Labels) -> list[float] | None:
