@@ -1,5 +1,7 @@
 """The report of what the default configuration is not: classes, distributions, phases, members."""
 
+import dataclasses
+
 import pytest
 from report_inputs import CLASSES, DISTRIBUTION, make, prepare
 
@@ -34,10 +36,16 @@ def test_classes_without_ages(tmp_path, monkeypatch, cards):
         assert "None" not in document
 
 
-def test_a_distribution_shows_its_calibration(tmp_path, monkeypatch):
+def test_a_distribution_shows_its_calibration(tmp_path, monkeypatch, cards):
     page = make(tmp_path, monkeypatch, target=DISTRIBUTION)
     assert "The predicted distribution" in page
     assert (tmp_path / "reports/figures/distribution.png").exists()
+    assert "quantile" not in cards()
+
+
+def test_the_card_says_that_an_age_is_a_quantile(tmp_path, monkeypatch, cards):
+    make(tmp_path, monkeypatch, target=dataclasses.replace(DISTRIBUTION, quantile=0.6))
+    assert ", an age is the quantile 0.6 of its distribution; input" in cards()
 
 
 def test_phases_and_members_are_drawn_and_told(tmp_path, monkeypatch, cards):
